@@ -1,0 +1,84 @@
+package racelab
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Class says how an operation or a call ended, in words that mean the same
+// on every engine. Only an engine's Classify reads SQLSTATEs and error numbers.
+type Class string
+
+const (
+	OK                   Class = "ok"
+	Deadlock             Class = "deadlock"
+	SerializationFailure Class = "serialization-failure"
+	LockTimeout          Class = "lock-timeout"       // waited until a limit ran out
+	LockNotAvailable     Class = "lock-not-available" // NOWAIT: refused at once
+	Busy                 Class = "busy"               // SQLite: another connection writes
+	UniqueViolation      Class = "unique-violation"
+	ForeignKeyViolation  Class = "foreign-key-violation"
+	CheckViolation       Class = "check-violation" // also out of the type's range
+	ConnectionLost       Class = "connection-lost"
+	SyntaxError          Class = "syntax-error"
+	Canceled             Class = "canceled"  // the session's own context ended it
+	NotFound             Class = "not-found" // sql.ErrNoRows
+	Refused              Class = "refused"   // ErrRefused: as if never run
+	Other                Class = "other"
+)
+
+var classes = []Class{OK, Deadlock, SerializationFailure, LockTimeout, LockNotAvailable, Busy, UniqueViolation,
+	ForeignKeyViolation, CheckViolation, ConnectionLost, SyntaxError, Canceled, NotFound, Refused, Other}
+
+// ParseClass returns the class of that name.
+func ParseClass(s string) (Class, error) {
+	if c := Class(s); slices.Contains(classes, c) {
+		return c, nil
+	}
+	return "", fmt.Errorf("unknown error class %q", s)
+}
+
+// Aborted reports whether the class says "nothing happened, try again": the
+// retryable errors, which are no finding in themselves.
+func (c Class) Aborted() bool {
+	switch c {
+	case Deadlock, SerializationFailure, LockTimeout, Busy:
+		return true
+	}
+	return false
+}
+
+// ClassOf classes the errors that mean the same on every engine, nil among
+// them, and is "" for those that only an engine's Classify can tell.
+func ClassOf(err error) Class {
+	switch {
+	case err == nil:
+		return OK
+	case errors.Is(err, ErrRefused):
+		return Refused
+	case errors.Is(err, sql.ErrNoRows):
+		return NotFound
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return Canceled
+	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone):
+		return ConnectionLost
+	}
+	return ""
+}
+
+// Words returns the class as prose: "serialization failure".
+func (c Class) Words() string { return strings.ReplaceAll(string(c), "-", " ") }
+
+// ErrRefused is returned, wrapped or not, by a call that declined to run
+// because another session is in its way: NOWAIT, an empty SKIP LOCKED, a
+// try-lock. It counts as if the call had never run.
+var ErrRefused = errors.New("refused: another session is in the way")
+
+// ErrExhausted is returned, wrapped around the last error, by a call that was
+// aborted on each of its tries.
+var ErrExhausted = errors.New("gave up: aborted on every try")

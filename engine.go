@@ -1,0 +1,128 @@
+package racelab
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// An Engine is a database product: a value that an engine package exports.
+type Engine struct {
+	Name    string
+	Aliases []string
+	Dialect Dialect
+
+	// Find looks for the product on this machine without starting anything.
+	Find func(context.Context) Found
+
+	// Start gives a server. With an empty dsn it is private and goes away with
+	// Close: one that the engine starts from the binaries on this machine, or
+	// that is embedded. Otherwise it is the server the dsn names, in which
+	// racelab touches only databases of its own.
+	Start func(ctx context.Context, dsn string) (Server, error)
+}
+
+// Found is what an engine's search of the machine gave.
+type Found struct {
+	Engine  string `json:"engine"`
+	Found   bool   `json:"found"`
+	Version string `json:"version"` // as the product prints it; "" if not found
+	Remedy  string `json:"remedy"`  // what to do about it; "" if nothing
+}
+
+// A Product says what was really run.
+type Product struct {
+	Name     string            `json:"product"` // SQLite, PostgreSQL, MariaDB, MySQL
+	Version  string            `json:"engine_version"`
+	Settings map[string]string `json:"engine_settings"` // those that change what a race does
+}
+
+// A Server is one instance of an engine.
+type Server interface {
+	Product() Product
+	// Open gives a world: a new database with config's set-up, or, with
+	// config.Attach, one that another process of this run has set up.
+	Open(context.Context, Config) (World, error)
+	// Close ends a private server and removes what it kept. It does not touch
+	// a server that was named by a DSN. The worlds must be closed before.
+	Close() error
+}
+
+// A Config says what a world is opened with.
+type Config struct {
+	Level Level    // of every session; "" is the dialect's first
+	Setup []string // statements that make and seed the tables; placeholders are not allowed
+	State []string // the tables that State reads, in order
+	// Attach is the address of a world that is open elsewhere. Setup is not
+	// run, Reset is refused, and Close leaves the database.
+	Attach string
+	// BusyLimit bounds how long a statement waits for another connection where
+	// the engine leaves that to its client (SQLite's busy timeout).
+	// 0 waits until the context ends.
+	BusyLimit Limit
+}
+
+// A Feature is a set of what a strategy may need of an engine.
+type Feature uint32
+
+const (
+	RowLocks      Feature = 1 << iota // SELECT ... FOR UPDATE
+	NoWait                            // FOR UPDATE NOWAIT
+	SkipLocked                        // FOR UPDATE SKIP LOCKED
+	AdvisoryLocks                     // locks by number, held by a connection
+	Immediate                         // BEGIN IMMEDIATE
+	Savepoints
+	Concurrent // more than one connection writes at a time
+)
+
+var featureNames = []string{"row locks", "NOWAIT", "SKIP LOCKED", "advisory locks", "BEGIN IMMEDIATE", "savepoints", "concurrent writers"}
+
+// Names lists the features of the set, for people.
+func (f Feature) Names() []string {
+	var names []string
+	for i, name := range featureNames {
+		if f&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// A Dialect is how an engine speaks: data and pure functions, no driver in it.
+type Dialect struct {
+	Levels   []Level // all it has; the first is the default
+	Features Feature
+
+	// Rebind turns the placeholders ? into the engine's own.
+	Rebind func(string) string
+	// AdvisoryLock and AdvisoryUnlock are statements that take and free the
+	// lock of that number for their connection. The first waits.
+	AdvisoryLock, AdvisoryUnlock func(key int64) string
+	// AutoKey, Int32 and Unsigned are column definitions: a generated primary
+	// key, and whole numbers of 32 bits whose range the engine enforces.
+	AutoKey, Int32, Unsigned func(column string) string
+	// Classify says how an operation that returned err ended; nil is OK.
+	Classify func(error) Class
+}
+
+// Level returns l if the dialect has it, its first if l is "", and otherwise
+// an error that lists what there is.
+func (d Dialect) Level(l Level) (Level, error) {
+	var names []string
+	for _, have := range d.Levels {
+		if have == l || l == "" {
+			return have, nil
+		}
+		names = append(names, string(have))
+	}
+	return "", fmt.Errorf("isolation level %s is not available: there is %s", l, strings.Join(names, ", "))
+}
+
+// Lacks returns the sentence that says why needs is not available, or "".
+func (d Dialect) Lacks(engine string, needs Feature) string {
+	missing := (needs &^ d.Features).Names()
+	if len(missing) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s has no %s", engine, strings.Join(missing, ", no "))
+}

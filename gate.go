@@ -1,0 +1,15 @@
+package racelab
+
+import "context"
+
+// A Gate is what every operation of every session passes. It has two halves,
+// because an engine may finish several operations at once (one COMMIT frees
+// three waiting sessions) while a schedule lets one session go on at a time.
+type Gate interface {
+	// Enter returns when op may be given to the engine, with what the gate
+	// knows of it filled in: its call and its step number. An error ends the
+	// operation unrun.
+	Enter(ctx context.Context, op Op) (Op, error)
+	// Leave returns when the session may see the result.
+	Leave(ctx context.Context, op Op, r Result) error
+}

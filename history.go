@@ -1,0 +1,28 @@
+package racelab
+
+// An EventKind says what an event of a history is.
+type EventKind string
+
+const (
+	Called   EventKind = "called"   // a call began; Op holds its session and call
+	Entered  EventKind = "entered"  // an operation was let in
+	Waiting  EventKind = "waiting"  // it waits, on On
+	Left     EventKind = "left"     // it is done, with Result
+	Returned EventKind = "returned" // a call ended, with Result
+)
+
+// An Event is one thing that happened. It holds no time, no process number and
+// no message of a server: the same schedule gives the same events.
+type Event struct {
+	Op     Op          `json:"op"`
+	Kind   EventKind   `json:"kind"`
+	On     []SessionID `json:"on,omitempty"`
+	What   string      `json:"what,omitempty"` // of a wait: the kind of lock
+	Result Result      `json:"result,omitzero"`
+}
+
+// A History is what happened in a run, in order, and what it left.
+type History struct {
+	Events []Event `json:"events"`
+	Final  State   `json:"final"`
+}

@@ -1,0 +1,108 @@
+package racelab
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// A Scenario is an exhibit: shared data, a cast of sessions that work on it at
+// the same time, and what must hold afterwards.
+type Scenario struct {
+	Name    string
+	Summary string   // one line
+	Story   string   // a few paragraphs: what happens, and where people meet it
+	Sources []string // where it comes from
+	Reading []string // manual pages, papers
+
+	Setup      func(Dialect) []string // schema and seed
+	State      []string               // the tables compared at the end
+	Cast       []Role                 // sessions A, B, ... in order
+	Strategies []Strategy
+	Invariants []Invariant
+}
+
+// A Role is what one session does: its calls, one after another.
+type Role struct {
+	Name  string
+	Calls []Args
+}
+
+// Args are the arguments of a call: int64 or string values by name.
+type Args map[string]any
+
+// Int returns the named whole number, 0 if it is not there.
+func (a Args) Int(name string) int64 { n, _ := a[name].(int64); return n }
+
+// A Strategy is one way to write the scenario's operation.
+type Strategy struct {
+	Name    string
+	Summary string // one line
+	Needs   Feature
+	// Level, if set, is the only isolation level at which this strategy is
+	// what it says.
+	Level     Level
+	Safe      bool     // declared to hold wherever it is available, also across processes
+	Endpoints []string // names under which the reference laboratory has it
+	Body      map[string]Body
+	// Process makes what the sessions of one process share: a mutex, a cache.
+	// It is called once per run and simulated process.
+	Process func() any
+}
+
+// A Body is what a role does in a strategy: ordinary Go over database/sql. The
+// same function serves an HTTP endpoint, runs freely in parallel, and runs
+// under control. The value is what the caller sees; it is part of the outcome.
+type Body func(context.Context, *Env) (Value, error)
+
+// An Env is what a body works with.
+type Env struct {
+	DB      *sql.DB
+	Dialect Dialect
+	Args    Args
+	Tries   int // of a retry loop
+	Process any
+	// Window passes the time between a read and the write that relies on it:
+	// real time in the laboratory.
+	Window func(context.Context) error
+	Now    func() time.Time
+}
+
+// Aborted reports whether err says "nothing happened, try again".
+func (e *Env) Aborted(err error) bool { return e.Dialect.Classify(err).Aborted() }
+
+// An Invariant is a claim over the final state.
+type Invariant struct {
+	Name  string
+	Check func(State) error // nil if it holds, else what is wrong, with numbers
+}
+
+// Strategy returns the strategy of that name, and whether there is one.
+func (s *Scenario) Strategy(name string) (*Strategy, bool) {
+	for i := range s.Strategies {
+		if s.Strategies[i].Name == name {
+			return &s.Strategies[i], true
+		}
+	}
+	return nil, false
+}
+
+// Because says why the strategy is not available on an engine and level, as
+// the rest of a sentence after "not available, because ..."; "" if it is. An
+// empty level means whatever suits.
+func (s *Strategy) Because(e Engine, l Level) string {
+	if why := e.Dialect.Lacks(e.Name, s.Needs); why != "" {
+		return why
+	}
+	if s.Level == "" {
+		return ""
+	}
+	if _, err := e.Dialect.Level(s.Level); err != nil {
+		return fmt.Sprintf("%s has no level %s", e.Name, s.Level)
+	}
+	if l != "" && l != s.Level {
+		return fmt.Sprintf("it is written for %s", s.Level)
+	}
+	return ""
+}

@@ -1,0 +1,87 @@
+package racelab
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// A Value is a scalar as histories, states and calls' results hold it: nil,
+// bool, int64, float64 or string.
+type Value any
+
+// ValueOf brings what a database driver scanned to a Value, so that drivers
+// that differ in their Go types give equal histories. Bytes become a string,
+// times RFC 3339 in UTC; an unknown type its printed form.
+func ValueOf(v any) Value {
+	switch v := v.(type) {
+	case nil, bool, int64, float64, string:
+		return v
+	case []byte:
+		return string(v)
+	case int:
+		return int64(v)
+	case int32:
+		return int64(v)
+	case uint64:
+		if v > 1<<63-1 {
+			return strconv.FormatUint(v, 10)
+		}
+		return int64(v)
+	case float32:
+		return float64(v)
+	case time.Time:
+		return v.UTC().Format(time.RFC3339Nano)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// A Table is a set of rows with named columns: a statement's result, or a
+// table of the database.
+type Table struct {
+	Name    string    `json:"name,omitempty"`
+	Columns []string  `json:"columns"`
+	Rows    [][]Value `json:"rows"`
+}
+
+// Column returns the position of the named column, or -1.
+func (t Table) Column(name string) int {
+	for i, c := range t.Columns {
+		if c == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Int returns the whole number in row's named column. Anything else, a missing
+// column or NULL among it, is an error that names the table and column.
+func (t Table) Int(row int, column string) (int64, error) {
+	i := t.Column(column)
+	if i < 0 {
+		return 0, fmt.Errorf("table %s has no column %s", t.Name, column)
+	}
+	switch v := t.Rows[row][i].(type) {
+	case int64:
+		return v, nil
+	case string: // MySQL's text protocol sends sums as decimal text
+		if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("table %s: %s is %v, not a whole number", t.Name, column, t.Rows[row][i])
+}
+
+// A State is the declared tables at one moment, in the order of the scenario.
+type State []Table
+
+// Table returns the named table, and whether there is one.
+func (s State) Table(name string) (Table, bool) {
+	for _, t := range s {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return Table{}, false
+}

@@ -1,0 +1,62 @@
+package racelab
+
+import (
+	"context"
+	"database/sql/driver"
+	"time"
+)
+
+// Limit is a bound on time; 0 is none.
+type Limit = time.Duration
+
+// A World is an engine opened for a run: one database, its sessions'
+// connections, and one more that watches them. Its methods may be called from
+// several goroutines.
+type World interface {
+	// Connect opens a connection for a session at the world's level. The
+	// caller closes it.
+	Connect(context.Context) (Conn, error)
+	// Blocked returns which of the connections wait for another one at this
+	// moment: fast enough to be asked after every step, and exact.
+	Blocked(context.Context, []ConnID) ([]ConnID, error)
+	// Waits is Blocked with the reason: on whom each one waits. It may take
+	// a few milliseconds.
+	Waits(context.Context, []ConnID) ([]Wait, error)
+	// State reads the declared tables.
+	State(context.Context) (State, error)
+	// Reset brings the tables back to what the set-up made. No session may
+	// hold a transaction open.
+	Reset(context.Context) error
+	// Address lets another process of this run open the same world, as
+	// Config.Attach. It may hold a password: never show it.
+	Address() string
+	Close() error
+}
+
+// A Conn is one connection of a session. It survives runs beneath fresh
+// *sql.DBs.
+type Conn interface {
+	ID() ConnID
+	Driver() driver.Conn
+	// Text runs sql as it is, several statements if need be, and gives what
+	// the server answered in its own text form: every value a string or nil.
+	// On an error it gives what came before.
+	Text(ctx context.Context, sql string) ([]Table, []Notice, error)
+	Close() error
+}
+
+// A Notice is a message beside the result: PostgreSQL's NOTICE, MySQL's
+// warning.
+type Notice struct {
+	Severity, Message string
+}
+
+// A Wait says that a connection is blocked.
+type Wait struct {
+	Conn ConnID
+	On   []ConnID // the connections it waits for, in ascending order
+	What string   // what kind of lock: "row", "advisory", "metadata", "database", ...
+	// Outside is set if no connection of this run holds what is waited for:
+	// control was lost, and why.
+	Outside string
+}
