@@ -72,10 +72,12 @@ type Env struct {
 // Aborted reports whether err says "nothing happened, try again".
 func (e *Env) Aborted(err error) bool { return e.Dialect.Classify(err).Aborted() }
 
-// An Invariant is a claim over the final state.
+// An Invariant is a claim over the final state: that two whole numbers which
+// can be computed from it are equal. What must not exist is counted, and
+// expected to be 0.
 type Invariant struct {
-	Name  string
-	Check func(State) error // nil if it holds, else what is wrong, with numbers
+	Name    string
+	Measure func(State) (expected, actual int64, err error)
 }
 
 // Strategy returns the strategy of that name, and whether there is one.

@@ -1,0 +1,238 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/tables"
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+)
+
+// innerConn is what modernc's connection can do.
+type innerConn interface {
+	driver.Conn
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.ConnPrepareContext
+}
+
+// conn is a connection that waits instead of failing with SQLITE_BUSY where
+// waiting can help. One goroutine uses it at a time.
+type conn struct {
+	world *world
+	id    racelab.ConnID
+	inner innerConn
+
+	inTx     bool // between BEGIN and COMMIT or ROLLBACK
+	snapshot bool // a statement of the transaction has run: it reads an old state from now on
+
+	// Guarded by world.mu:
+	writes bool // it holds the write lock for its transaction
+	parked bool // it waits, and nothing has told it to try again
+	again  chan struct{}
+}
+
+func connID(n int) racelab.ConnID { return racelab.ConnID(fmt.Sprintf("%d.%d", os.Getpid(), n)) }
+
+func newConn(w *world, n int, inner innerConn) *conn {
+	return &conn{world: w, id: connID(n), inner: inner, again: make(chan struct{}, 1)}
+}
+
+func (c *conn) ID() racelab.ConnID  { return c.id }
+func (c *conn) Driver() driver.Conn { return driverConn{c} }
+
+func (c *conn) Close() error {
+	c.world.mu.Lock()
+	_, open := c.world.conns[c.id]
+	delete(c.world.conns, c.id)
+	c.world.mu.Unlock()
+	if !open {
+		return nil
+	}
+	err := c.inner.Close()
+	c.world.mu.Lock()
+	defer c.world.mu.Unlock()
+	c.world.freed()
+	return err
+}
+
+// wake lets a parked connection try again. world.mu is held.
+func (c *conn) wake() {
+	c.parked = false
+	select {
+	case c.again <- struct{}{}:
+	default: // it has been told already
+	}
+}
+
+// do runs one statement, and waits as SQLite's busy handler would.
+func (c *conn) do(ctx context.Context, text string, run func() error) error {
+	w := c.world
+	var limit <-chan time.Time
+	queued := false
+	for {
+		w.mu.Lock()
+		seen := w.ended
+		w.mu.Unlock()
+		err := run()
+		w.mu.Lock()
+		if !isBusy(err) || c.snapshot {
+			c.note(text, err)
+			if queued {
+				c.leaveQueue()
+			}
+			if queued || !c.inTx {
+				w.freed()
+			}
+			w.mu.Unlock()
+			return err
+		}
+		if !queued {
+			queued = true
+			w.queue = append(w.queue, c)
+			if d := w.config.BusyLimit; d > 0 {
+				timer := time.NewTimer(d)
+				defer timer.Stop()
+				limit = timer.C
+			}
+		}
+		// What ended during the try may have been what it waits for.
+		retry := w.ended != seen && w.queue[0] == c
+		c.parked = !retry
+		w.mu.Unlock()
+		if retry {
+			continue
+		}
+		if stop := c.park(ctx, limit, err); stop != nil {
+			return stop
+		}
+	}
+}
+
+// park waits until there is reason to try again: nil. Otherwise it takes the
+// connection from the queue and says why the wait is over: the statement's own
+// busy error after the limit, or the context's.
+func (c *conn) park(ctx context.Context, limit <-chan time.Time, busy error) error {
+	w := c.world
+	foreign := time.NewTicker(retryEvery)
+	defer foreign.Stop()
+	for {
+		var stop error
+		select {
+		case <-c.again:
+			return nil
+		case <-foreign.C:
+		case <-limit:
+			stop = busy
+		case <-ctx.Done():
+			stop = ctx.Err()
+		}
+		w.mu.Lock()
+		first := w.queue[0] == c
+		if stop != nil {
+			c.parked = false
+			c.leaveQueue()
+			w.freed() // the next one's turn
+		}
+		w.mu.Unlock()
+		// A try that only another process can have made worthwhile does not
+		// count as unparked: nothing that can be seen from here has changed.
+		if stop != nil || first {
+			return stop
+		}
+	}
+}
+
+// leaveQueue: world.mu is held.
+func (c *conn) leaveQueue() {
+	c.world.queue = slices.DeleteFunc(c.world.queue, func(q *conn) bool { return q == c })
+}
+
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == lib.SQLITE_BUSY
+}
+
+// note keeps what is known of the connection's transaction after a statement
+// has ended with err. world.mu is held.
+func (c *conn) note(text string, err error) {
+	c.parked = false
+	if err != nil {
+		return
+	}
+	word, rest := firstWord(text)
+	switch {
+	case word == "BEGIN":
+		c.inTx = true
+		mode, _ := firstWord(rest)
+		c.writes = mode == "IMMEDIATE" || mode == "EXCLUSIVE"
+		c.snapshot = c.writes
+	case word == "SAVEPOINT":
+		c.inTx = true // outside a transaction it begins one
+	case word == "COMMIT", word == "END", word == "ROLLBACK" && !strings.Contains(strings.ToUpper(rest), "TO "):
+		c.inTx, c.writes, c.snapshot = false, false, false
+	case c.inTx:
+		c.snapshot = true
+		c.writes = c.writes || word != "SELECT" && word != "PRAGMA" && word != "RELEASE"
+	}
+}
+
+// firstWord returns the first word of a statement in upper case, and the rest.
+func firstWord(text string) (word, rest string) {
+	text = strings.TrimLeft(text, " \t\r\n;")
+	end := strings.IndexFunc(text, func(r rune) bool { return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z') })
+	if end < 0 {
+		end = len(text)
+	}
+	return strings.ToUpper(text[:end]), text[end:]
+}
+
+func (c *conn) exec(ctx context.Context, text string, args []driver.NamedValue) (result driver.Result, err error) {
+	err = c.do(ctx, text, func() error {
+		result, err = c.inner.ExecContext(ctx, text, args)
+		return err
+	})
+	return result, err
+}
+
+func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue) (buffer *tables.Buffer, err error) {
+	err = c.do(ctx, text, func() error {
+		rows, err := c.inner.QueryContext(ctx, text, args)
+		if err == nil {
+			buffer, err = tables.Drain(rows)
+		}
+		return err
+	})
+	return buffer, err
+}
+
+// Text runs the statements one by one. SQLite's text form is that of its own
+// shell; it has no notices.
+func (c *conn) Text(ctx context.Context, text string) ([]racelab.Table, []racelab.Notice, error) {
+	var results []racelab.Table
+	for _, statement := range split(text) {
+		buffer, err := c.query(ctx, statement, nil)
+		if err != nil {
+			return results, nil, err
+		}
+		t := buffer.Table()
+		if len(t.Columns) == 0 {
+			continue
+		}
+		for _, row := range t.Rows {
+			for i, v := range row {
+				row[i] = textOf(v)
+			}
+		}
+		results = append(results, t)
+	}
+	return results, nil, nil
+}

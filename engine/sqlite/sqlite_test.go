@@ -1,0 +1,99 @@
+package sqlite
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
+)
+
+var suite = enginetest.Dialect{
+	Level:  "SELECT 'SERIALIZABLE'",
+	Allows: map[racelab.Level][]enginetest.Phenomenon{},
+	Stale:  map[racelab.Level]racelab.Class{racelab.Serializable: racelab.Busy},
+	Busy:   "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+	Open:   func(address string) (*sql.DB, error) { return sql.Open("sqlite", address[len("sqlite:"):]) },
+}
+
+func TestEmbedded(t *testing.T) { enginetest.Run(t, Engine, "", suite) }
+
+func TestNamedFile(t *testing.T) {
+	enginetest.Run(t, Engine, "sqlite:"+filepath.Join(t.TempDir(), "lab.db"), suite)
+}
+
+func BenchmarkReset(b *testing.B)   { enginetest.BenchmarkReset(b, Engine, "") }
+func BenchmarkBlocked(b *testing.B) { enginetest.BenchmarkBlocked(b, Engine, "") }
+
+func TestForeignFileIsRefusedAndKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "precious.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("CREATE TABLE precious (n INTEGER); INSERT INTO precious VALUES (42)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := filepath.Join(filepath.Dir(path), "notes.txt")
+	if err := os.WriteFile(notes, []byte("no database at all"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{path, notes, filepath.Dir(path)} {
+		s, err := Engine.Start(t.Context(), "sqlite:"+p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w, err := s.Open(t.Context(), racelab.Config{}); err == nil {
+			w.Close()
+			t.Errorf("%s was taken", p)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if after, err := os.ReadFile(path); err != nil || !slices.Equal(before, after) {
+		t.Errorf("the file changed (%v)", err)
+	}
+}
+
+func TestSplit(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                                     nil,
+		" ; ;":                                 nil,
+		"SELECT 1":                             {"SELECT 1"},
+		"SELECT 1; SELECT 2;":                  {"SELECT 1", "SELECT 2"},
+		"SELECT ';' ; SELECT \"a;b\"":          {"SELECT ';'", "SELECT \"a;b\""},
+		"SELECT 1 -- a; b\n; SELECT 2 /* ; */": {"SELECT 1 -- a; b", "SELECT 2 /* ; */"},
+		"CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM b; DELETE FROM c; END; SELECT 1": {
+			"CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM b; DELETE FROM c; END", "SELECT 1"},
+		"SELECT 'open": {"SELECT 'open"},
+	} {
+		if diff := cmp.Diff(want, split(text)); diff != "" {
+			t.Errorf("split(%q) (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	f.Add("SELECT 1; -- x\nSELECT 'a;b'")
+	f.Add("CREATE TRIGGER t BEGIN ; END; [")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, s := range split(text) {
+			if s == "" {
+				t.Errorf("split(%q) gave an empty statement", text)
+			}
+		}
+	})
+}

@@ -1,0 +1,208 @@
+package sqlgate
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"strings"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/tables"
+)
+
+// conn is a connection whose operations pass the gate.
+type conn struct {
+	intake *Intake
+	gate   racelab.Gate
+	under  racelab.Conn
+	driver driver.Conn
+
+	inTx bool
+	lost bool // not to be used again
+}
+
+// do passes one operation through the gate: run gives it to the engine.
+func (c *conn) do(ctx context.Context, kind racelab.OpKind, text string, args []driver.NamedValue, run func() (racelab.Result, error)) error {
+	op := racelab.Op{Session: c.intake.session, Conn: c.under.ID(), Kind: kind, Text: text, Pos: position()}
+	for _, a := range args {
+		op.Args = append(op.Args, racelab.ValueOf(a.Value))
+	}
+	op, err := c.gate.Enter(ctx, op)
+	if err != nil {
+		return err
+	}
+	result, err := run()
+	result.Class = c.intake.dialect.Classify(err)
+	if result.Class == racelab.ConnectionLost || result.Class == racelab.Canceled {
+		c.lost = true // what is left of a canceled statement is the driver's secret
+	}
+	if leave := c.gate.Leave(ctx, op, result); leave != nil {
+		return leave
+	}
+	return err
+}
+
+func (c *conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (result driver.Result, err error) {
+	execer, ok := c.driver.(driver.ExecerContext)
+	if !ok {
+		return nil, driver.ErrSkip
+	}
+	kind := kindOf(text)
+	err = c.do(ctx, kind, text, args, func() (racelab.Result, error) {
+		result, err = execer.ExecContext(ctx, c.intake.dialect.Rebind(text), args)
+		return affected(kind, result, err), err
+	})
+	c.noteText(kind, err)
+	return result, err
+}
+
+func (c *conn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (rows driver.Rows, err error) {
+	queryer, ok := c.driver.(driver.QueryerContext)
+	if !ok {
+		return nil, driver.ErrSkip
+	}
+	return c.query(ctx, text, args, func() (driver.Rows, error) {
+		return queryer.QueryContext(ctx, c.intake.dialect.Rebind(text), args)
+	})
+}
+
+func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue, run func() (driver.Rows, error)) (driver.Rows, error) {
+	var buffer *tables.Buffer
+	err := c.do(ctx, racelab.Query, text, args, func() (racelab.Result, error) {
+		rows, err := run()
+		if err != nil {
+			return racelab.Result{}, err
+		}
+		if buffer, err = tables.Drain(rows); err != nil {
+			return racelab.Result{}, err
+		}
+		t := buffer.Table()
+		return racelab.Result{Rows: &t}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return buffer, nil
+}
+
+// kindOf tells the statements that end or begin a transaction from the rest.
+func kindOf(text string) racelab.OpKind {
+	words := strings.Fields(strings.ToUpper(strings.TrimRight(text, "; \t\r\n")))
+	if len(words) == 0 {
+		return racelab.Exec
+	}
+	switch words[0] {
+	case "BEGIN":
+		return racelab.Begin
+	case "START":
+		return racelab.Begin
+	case "COMMIT", "END":
+		return racelab.Commit
+	case "ROLLBACK":
+		if len(words) == 1 || words[1] != "TO" && words[1] != "PREPARED" {
+			return racelab.Rollback
+		}
+	}
+	return racelab.Exec
+}
+
+// noteText follows transactions that the session spells itself.
+func (c *conn) noteText(kind racelab.OpKind, err error) {
+	switch {
+	case err == nil && kind == racelab.Begin:
+		c.inTx = true
+	case err == nil && (kind == racelab.Commit || kind == racelab.Rollback):
+		c.inTx = false
+	}
+}
+
+// affected reads how many rows a statement changed. Drivers repeat an old
+// count for statements that change none.
+func affected(kind racelab.OpKind, r driver.Result, err error) racelab.Result {
+	if err != nil || r == nil || kind != racelab.Exec {
+		return racelab.Result{}
+	}
+	n, err := r.RowsAffected()
+	if err != nil {
+		return racelab.Result{} // a statement that counts nothing
+	}
+	return racelab.Result{Affected: n}
+}
+
+func (c *conn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (_ driver.Tx, err error) {
+	text := "BEGIN"
+	if l := racelab.LevelOf(sql.IsolationLevel(o.Isolation)); l != "" {
+		text += " ISOLATION LEVEL " + string(l)
+	}
+	if o.ReadOnly {
+		text += " READ ONLY"
+	}
+	var under driver.Tx
+	err = c.do(ctx, racelab.Begin, text, nil, func() (racelab.Result, error) {
+		if b, ok := c.driver.(driver.ConnBeginTx); ok {
+			under, err = b.BeginTx(ctx, o)
+		} else if o != (driver.TxOptions{}) {
+			err = fmt.Errorf("begin a transaction: the driver knows no options")
+		} else {
+			under, err = c.driver.Begin() //nolint:staticcheck // the only way such a driver has
+		}
+		return racelab.Result{}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.inTx = true
+	// database/sql ends a transaction without a context: keep what ctx carries.
+	return &tx{c, under, context.WithoutCancel(ctx)}, nil
+}
+
+type tx struct {
+	c     *conn
+	under driver.Tx
+	ctx   context.Context
+}
+
+func (t *tx) Commit() error   { return t.end(racelab.Commit, "COMMIT", t.under.Commit) }
+func (t *tx) Rollback() error { return t.end(racelab.Rollback, "ROLLBACK", t.under.Rollback) }
+
+func (t *tx) end(kind racelab.OpKind, text string, run func() error) error {
+	t.c.inTx = false
+	return t.c.do(t.ctx, kind, text, nil, func() (racelab.Result, error) { return racelab.Result{}, run() })
+}
+
+// Close gives the physical connection back to its session, unless it is not
+// fit for another use.
+func (c *conn) Close() error {
+	if c.lost || c.inTx {
+		return c.under.Close()
+	}
+	c.intake.giveBack(c.under)
+	return nil
+}
+
+func (c *conn) IsValid() bool { return !c.lost }
+
+func (c *conn) ResetSession(ctx context.Context) error {
+	if c.lost {
+		return driver.ErrBadConn
+	}
+	if r, ok := c.driver.(driver.SessionResetter); ok {
+		return r.ResetSession(ctx)
+	}
+	return nil
+}
+
+func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
+	if n, ok := c.driver.(driver.NamedValueChecker); ok {
+		return n.CheckNamedValue(v)
+	}
+	return driver.ErrSkip
+}
+
+// Unwrap gives the driver's own connection, to sql.Conn.Raw among others.
+func (c *conn) Unwrap() driver.Conn { return c.driver }

@@ -1,0 +1,145 @@
+// Package picture draws runs. It is pure: a run goes in, text comes out.
+//
+// A picture has a lane for each session and a row for each thing that
+// happened, in order. Layout is the same for every form of output.
+package picture
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/racelab/racelab"
+)
+
+// A Mark says something beside an event, which is then part of the finding.
+type Mark map[int]string
+
+// A Layout is a picture before it is drawn.
+type Layout struct {
+	Lanes []racelab.SessionID
+	Rows  []Row
+}
+
+// A Row is one line of a picture.
+type Row struct {
+	Lane   int
+	At     time.Duration // -1 if it is not known
+	Cells  []Cell        // of each lane
+	Name   string        // A1; "" for what is no operation
+	Text   string        // what was done
+	Result string        // what it gave
+	Failed bool
+	Mark   string
+}
+
+// A Cell says what a lane does at a row.
+type Cell uint8
+
+const (
+	Absent  Cell = iota // no call yet, or none any more
+	Idle                // in a call, between operations or in one
+	Stopped             // waiting for another session
+	Acts                // the row is the lane's own
+	Pauses              // the row is the lane's window
+)
+
+// Lay makes the layout of a run; marks are by position in its history.
+func Lay(run racelab.Run, marks Mark) Layout {
+	l := Layout{}
+	for _, e := range run.History.Events {
+		if s := e.Op.Session; s != "" && !slices.Contains(l.Lanes, s) {
+			l.Lanes = append(l.Lanes, s)
+		}
+	}
+	slices.SortFunc(l.Lanes, func(a, b racelab.SessionID) int {
+		if len(a) != len(b) {
+			return len(a) - len(b)
+		}
+		return strings.Compare(string(a), string(b))
+	})
+	state := make([]Cell, len(l.Lanes))
+	for i, e := range run.History.Events {
+		row := Row{Lane: slices.Index(l.Lanes, e.Op.Session), At: -1, Mark: marks[i]}
+		if row.Lane < 0 {
+			continue
+		}
+		if i < len(run.At) {
+			row.At = run.At[i]
+		}
+		switch e.Kind {
+		case racelab.Called:
+			state[row.Lane] = Idle
+			continue
+		case racelab.Entered:
+			if state[row.Lane] == Absent { // the call began before the history did
+				state[row.Lane] = Idle
+			}
+			continue
+		case racelab.Waiting:
+			state[row.Lane] = Stopped
+			row.Name, row.Text = e.Op.Name(), waitText(e)
+		case racelab.Left:
+			state[row.Lane] = Idle
+			row.Name, row.Text, row.Result, row.Failed = describe(e)
+		case racelab.Returned:
+			state[row.Lane] = Absent
+			if e.Result.Class == racelab.OK {
+				continue
+			}
+			row.Text, row.Failed = "ends: "+e.Result.Class.Words(), true
+		}
+		row.Cells = slices.Clone(state)
+		switch {
+		case e.Kind == racelab.Left && e.Op.Kind == racelab.Window:
+			row.Cells[row.Lane] = Pauses
+		case e.Kind != racelab.Waiting:
+			row.Cells[row.Lane] = Acts
+		}
+		l.Rows = append(l.Rows, row)
+	}
+	return l
+}
+
+func waitText(e racelab.Event) string {
+	who := "somebody outside this run"
+	if len(e.On) > 0 {
+		names := make([]string, len(e.On))
+		for i, s := range e.On {
+			names[i] = string(s)
+		}
+		who = strings.Join(names, " and ")
+	}
+	what := "a lock"
+	if e.What != "" {
+		what = "the " + e.What + " lock"
+	}
+	return fmt.Sprintf("waits for %s, which %s holds", what, who)
+}
+
+func describe(e racelab.Event) (name, text, result string, failed bool) {
+	name, text = e.Op.Name(), e.Op.String()
+	if e.Op.Kind == racelab.Window {
+		text = "(" + text + " pass)"
+	}
+	switch rows := e.Result.Rows; {
+	case e.Result.Class != racelab.OK:
+		return name, text, e.Result.Class.Words(), true
+	case rows == nil:
+		if e.Op.Kind == racelab.Exec && e.Result.Affected == 0 {
+			result = "no row changed"
+		}
+	case len(rows.Rows) == 0:
+		result = "no row"
+	case len(rows.Rows) == 1:
+		values := make([]string, len(rows.Rows[0]))
+		for i, v := range rows.Rows[0] {
+			values[i] = racelab.Literal(v)
+		}
+		result = strings.Join(values, ", ")
+	default:
+		result = fmt.Sprintf("%d rows", len(rows.Rows))
+	}
+	return name, text, result, false
+}

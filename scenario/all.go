@@ -1,0 +1,20 @@
+// Package scenario holds the exhibits, one file each: code and explanation side
+// by side. What `racelab show` prints is the text that was compiled.
+package scenario
+
+import "github.com/racelab/racelab"
+
+// All lists the exhibits.
+var All = []*racelab.Scenario{
+	&deposit,
+}
+
+// Named returns the scenario of that name, and whether there is one.
+func Named(name string) (*racelab.Scenario, bool) {
+	for _, s := range All {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return nil, false
+}
