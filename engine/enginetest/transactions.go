@@ -65,6 +65,15 @@ func (s *suite) transactions(t *testing.T) {
 			t.Errorf("key %d after %d", after, before)
 		}
 	})
+	t.Run("a row that keeps its value counts as changed", func(t *testing.T) {
+		r, err := a.sql.ExecContext(t.Context(), "UPDATE account SET balance = balance WHERE id = 1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := r.RowsAffected(); err != nil || n != 1 {
+			t.Errorf("%d rows (%v), want 1", n, err)
+		}
+	})
 	t.Run("placeholders are rebound", func(t *testing.T) {
 		got := a.number(t, "SELECT balance FROM account /* why? */ WHERE name <> '?' AND name = ? AND id = ?", "one", 1)
 		if got != 109 {

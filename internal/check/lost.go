@@ -1,7 +1,6 @@
 package check
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,18 +32,25 @@ func FindLostUpdate(events []racelab.Event) (LostUpdate, bool) {
 	return best.explain(events), true
 }
 
-// overwrite holds the positions of the three operations of a lost update.
+// overwrite holds the positions of the three operations of a lost update,
+// each of them where it was left.
 type overwrite struct{ read, between, write int }
 
 func (o overwrite) span() int { return o.write - o.read }
 
-type touch struct {
-	at       int
-	call     racelab.CallID
-	item     string
-	relative bool
+// A write is one in the history.
+type written struct {
+	call    racelab.CallID
+	item    string
+	left    int
+	visible int // where it was let in, or, in a transaction, its commit: nobody read it before
 }
 
+// overwrites finds the lost updates that are certain. Operations of a free
+// run overlap, and what the engine did first is not always what returned
+// first: so a read counts as stale only if the write was let in after the read
+// had returned, and a write as overwritten only if it had returned before the
+// next one was let in.
 func overwrites(events []racelab.Event) []overwrite {
 	ended := map[racelab.CallID]racelab.Class{}
 	for _, e := range events {
@@ -52,11 +58,29 @@ func overwrites(events []racelab.Event) []overwrite {
 			ended[e.Op.Call] = e.Result.Class
 		}
 	}
-	reads := map[racelab.CallID]map[string]int{} // the last read of an item
-	var writes []touch
-	var found []overwrite
+	entered := map[racelab.SessionID]int{}       // the session's latest operation
+	inTx := map[racelab.SessionID]bool{}         // the session has begun a transaction
+	reads := map[racelab.CallID]map[string]int{} // the latest read of an item
+	pending := map[racelab.SessionID][]*written{}
+	var writes []*written
+	var candidates []overwrite
+	from := map[int]*written{} // by the position at which it left
 	for i, e := range events {
+		if e.Kind == racelab.Entered {
+			entered[e.Op.Session] = i
+		}
 		if e.Kind != racelab.Left || e.Result.Class != racelab.OK || ended[e.Op.Call] != racelab.OK {
+			continue
+		}
+		switch e.Op.Kind {
+		case racelab.Begin:
+			inTx[e.Op.Session] = true
+			continue
+		case racelab.Commit, racelab.Rollback:
+			for _, w := range pending[e.Op.Session] {
+				w.visible = entered[e.Op.Session]
+			}
+			inTx[e.Op.Session], pending[e.Op.Session] = false, nil
 			continue
 		}
 		a := accessOf(e.Op)
@@ -64,29 +88,30 @@ func overwrites(events []racelab.Event) []overwrite {
 			continue
 		}
 		item := a.table + " " + a.key
-		switch a.verb {
-		case "SELECT":
+		switch {
+		case a.verb == "SELECT":
 			if reads[e.Op.Call] == nil {
 				reads[e.Op.Call] = map[string]int{}
 			}
 			reads[e.Op.Call][item] = i
-		case "UPDATE":
-			if e.Result.Affected == 0 {
-				continue
-			}
+		case a.verb == "UPDATE" && e.Result.Affected > 0:
 			if read, ok := reads[e.Op.Call][item]; ok && !a.relative {
 				for _, w := range slices.Backward(writes) {
-					if w.at > read && w.item == item && w.call != e.Op.Call {
-						found = append(found, overwrite{read, w.at, i})
+					if w.item == item && w.call != e.Op.Call && w.left < entered[e.Op.Session] {
+						candidates = append(candidates, overwrite{read, w.left, i})
 						break
 					}
 				}
 			}
-			writes = append(writes, touch{at: i, call: e.Op.Call, item: item, relative: a.relative})
+			w := &written{call: e.Op.Call, item: item, left: i, visible: entered[e.Op.Session]}
+			writes, from[i] = append(writes, w), w
+			if inTx[e.Op.Session] {
+				pending[e.Op.Session] = append(pending[e.Op.Session], w)
+			}
 		}
 	}
-	slices.SortStableFunc(found, func(a, b overwrite) int { return cmp.Compare(a.span(), b.span()) })
-	return found
+	// Only now is it known when each write became visible.
+	return slices.DeleteFunc(candidates, func(o overwrite) bool { return from[o.between].visible < o.read })
 }
 
 func (o overwrite) explain(events []racelab.Event) LostUpdate {

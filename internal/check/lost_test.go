@@ -14,6 +14,25 @@ const (
 	relative = "UPDATE account SET balance = balance + ? WHERE id = ?"
 )
 
+// entered is the first half of an operation, for those that overlap.
+func entered(s racelab.SessionID, step int) racelab.Event {
+	return racelab.Event{Kind: racelab.Entered, Op: racelab.Op{Session: s, Call: s.Call(1), Step: step}}
+}
+
+// whole puts before each operation that was left the event in which it was let
+// in, unless the test has that somewhere else.
+func whole(events []racelab.Event) (all []racelab.Event) {
+	in := map[string]bool{}
+	for _, e := range events {
+		if e.Kind == racelab.Left && !in[e.Op.Name()] {
+			all = append(all, entered(e.Op.Session, e.Op.Step))
+		}
+		in[e.Op.Name()] = true
+		all = append(all, e)
+	}
+	return all
+}
+
 // left is an operation that succeeded, of the session's only call.
 func left(s racelab.SessionID, step int, text string, args ...any) racelab.Event {
 	return racelab.Event{
@@ -21,6 +40,18 @@ func left(s racelab.SessionID, step int, text string, args ...any) racelab.Event
 		Op:     racelab.Op{Session: s, Call: s.Call(1), Step: step, Text: text, Args: args},
 		Result: racelab.Result{Class: racelab.OK, Affected: 1},
 	}
+}
+
+func begun(s racelab.SessionID, step int) racelab.Event {
+	e := left(s, step, "BEGIN")
+	e.Op.Kind = racelab.Begin
+	return e
+}
+
+func committed(s racelab.SessionID, step int) racelab.Event {
+	e := left(s, step, "COMMIT")
+	e.Op.Kind = racelab.Commit
+	return e
 }
 
 func returned(s racelab.SessionID, c racelab.Class) racelab.Event {
@@ -42,7 +73,7 @@ func TestFindLostUpdate(t *testing.T) {
 			left("A", 1, read, one), left("B", 1, read, one),
 			left("A", 2, write, int64(100), one), returned("A", racelab.OK),
 			left("B", 2, write, int64(100), one), returned("B", racelab.OK),
-		}, map[int]string{1: "stale at B2", 2: "lost to B2", 4: "overwrites A2"}},
+		}, map[int]string{3: "stale at B2", 5: "lost to B2", 8: "overwrites A2"}},
 		"of different rows": {[]racelab.Event{
 			left("A", 1, read, one), left("B", 1, read, int64(2)),
 			left("A", 2, write, int64(100), one), returned("A", racelab.OK),
@@ -57,19 +88,27 @@ func TestFindLostUpdate(t *testing.T) {
 			left("A", 1, read, one),
 			left("B", 1, relative, int64(100), one), returned("B", racelab.OK),
 			left("A", 2, write, int64(100), one), returned("A", racelab.OK),
-		}, map[int]string{0: "stale at A2", 1: "lost to A2", 3: "overwrites B1"}},
+		}, map[int]string{1: "stale at A2", 3: "lost to A2", 6: "overwrites B1"}},
 		"the loser was aborted": {[]racelab.Event{
 			left("A", 1, read, one), left("B", 1, read, one),
 			left("A", 2, write, int64(100), one), returned("A", racelab.Deadlock),
 			left("B", 2, write, int64(100), one), returned("B", racelab.OK),
 		}, nil},
+		"the read overlaps the write": {[]racelab.Event{
+			entered("B", 1), left("A", 1, write, int64(100), one), left("B", 1, read, one), returned("A", racelab.OK),
+			left("B", 2, write, int64(200), one), returned("B", racelab.OK),
+		}, nil},
+		"the write is committed after the read": {[]racelab.Event{
+			begun("A", 1), left("A", 2, write, int64(100), one), left("B", 1, read, one), committed("A", 3), returned("A", racelab.OK),
+			left("B", 2, write, int64(100), one), returned("B", racelab.OK),
+		}, map[int]string{5: "stale at B2", 3: "lost to B2", 10: "overwrites A2"}},
 		"it read again": {[]racelab.Event{
 			left("B", 1, read, one), left("A", 1, write, int64(100), one), returned("A", racelab.OK),
 			left("B", 2, read, one), left("B", 3, write, int64(200), one), returned("B", racelab.OK),
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			found, ok := FindLostUpdate(test.events)
+			found, ok := FindLostUpdate(whole(test.events))
 			if ok != (test.marks != nil) {
 				t.Fatalf("found: %v (%+v)", ok, found)
 			}

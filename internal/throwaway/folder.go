@@ -108,12 +108,23 @@ func sweep(parent string) {
 		switch {
 		case err == nil:
 			if stopLeftover(path) == nil {
-				os.RemoveAll(path)
+				removeLeftover(path)
 			}
 			lock.Close()
 		case errors.Is(err, os.ErrNotExist) && time.Since(info.ModTime()) > time.Minute:
 			// Its maker died before it could take the lock, or has yet to.
 			os.Remove(path) // only if empty
 		}
+	}
+}
+
+// removeLeftover tries again when a child of the dead server, which notices
+// its parent's end a moment later, adds a file to a folder being removed.
+func removeLeftover(path string) {
+	for range 100 {
+		if os.RemoveAll(path) == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }

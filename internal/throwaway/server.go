@@ -133,11 +133,13 @@ func stopLeftover(folder string) error {
 	if !strings.Contains(commandLine(pid), folder) {
 		return nil
 	}
-	if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
 	}
-	for range 100 {
-		if syscall.Kill(pid, 0) != nil {
+	for range 500 { // 5 s, on a machine that is busy
+		// A process that ended but that init has yet to reap still takes
+		// signals; its command line is gone.
+		if !strings.Contains(commandLine(pid), folder) {
 			return nil
 		}
 		time.Sleep(10 * time.Millisecond) // it is no child of ours: there is nothing to wait on

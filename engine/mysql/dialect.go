@@ -1,0 +1,47 @@
+package mysql
+
+import (
+	"fmt"
+
+	"github.com/racelab/racelab"
+)
+
+// Dialect is how MariaDB and MySQL speak.
+var Dialect = racelab.Dialect{
+	Levels: []racelab.Level{
+		racelab.ReadCommitted,
+		racelab.ReadUncommitted,
+		racelab.RepeatableRead,
+		racelab.RepeatableReadSnapshot, // MariaDB only: opening a world says so
+		racelab.Serializable,
+	},
+	Features: racelab.RowLocks | racelab.NoWait | racelab.SkipLocked | racelab.AdvisoryLocks |
+		racelab.Savepoints | racelab.Concurrent,
+
+	Rebind: func(s string) string { return s },
+
+	AdvisoryLock:   func(key int64) string { return fmt.Sprintf("SELECT GET_LOCK('racelab-%d', %d)", key, forever) },
+	AdvisoryUnlock: func(key int64) string { return fmt.Sprintf("SELECT RELEASE_LOCK('racelab-%d')", key) },
+
+	AutoKey:  func(column string) string { return column + " BIGINT AUTO_INCREMENT PRIMARY KEY" },
+	Int32:    func(column string) string { return column + " INT" },
+	Unsigned: func(column string) string { return column + " INT UNSIGNED" },
+
+	Classify: classify,
+}
+
+const (
+	// forever is a year in seconds: the most that lock_wait_timeout takes.
+	forever = 31536000
+	// rowForever is the most that MariaDB's innodb_lock_wait_timeout takes;
+	// from 10.6.3 on it means no limit. A timeout would end the statement and
+	// leave the transaction going, which is no outcome of the schedule.
+	rowForever = 100000000
+)
+
+// settings are the variables that change what a race does.
+var settings = []string{
+	"autocommit", "innodb_autoinc_lock_mode", "innodb_deadlock_detect", "innodb_lock_wait_timeout",
+	"innodb_rollback_on_timeout", "innodb_snapshot_isolation", "lock_wait_timeout", "sql_mode",
+	"transaction_isolation", "tx_isolation",
+}

@@ -1,0 +1,146 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/tables"
+)
+
+// roll is the table in which each process of a run enters its sessions, so that
+// all of them know whose connection a lock belongs to. Servers do not use a
+// connection's number twice.
+const roll = "racelab_session"
+
+// A world is one database.
+type world struct {
+	server   *server
+	name     string
+	owned    bool // we made the database, and drop it
+	admin    *sql.DB
+	sessions link
+	state    []string
+	reset    string // one message; "" if there are no tables
+
+	rowHolders  func(context.Context, *sql.Conn, status) (edges, error)
+	lockHolders func(context.Context, *sql.Conn, []process) (edges, error)
+
+	mu    sync.Mutex
+	conns map[*conn]bool
+}
+
+// world opens the database without changing it.
+func (s *server) world(ctx context.Context, name string, level racelab.Level, state []string) (*world, error) {
+	w := &world{server: s, name: name, state: state, conns: map[*conn]bool{}}
+	var err error
+	if w.sessions, err = s.session(name, level); err != nil {
+		return nil, err
+	}
+	if w.admin, err = s.admin(name); err != nil {
+		return nil, err
+	}
+	if err := w.chooseSources(ctx); err != nil {
+		w.admin.Close()
+		return nil, fmt.Errorf("open database %s %s: %w", name, describe(s.config), err)
+	}
+	return w, nil
+}
+
+// setUp runs the scenario's statements as a session would, not with racelab's
+// own settings, and keeps a copy of what they made.
+func (w *world) setUp(ctx context.Context, statements []string) error {
+	db := sql.OpenDB(w.sessions)
+	defer db.Close()
+	c, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for _, statement := range statements {
+		if _, err := c.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	if w.reset, err = keepSeed(ctx, w.admin); err != nil {
+		return err
+	}
+	_, err = w.admin.ExecContext(ctx, "CREATE TABLE "+roll+" (id BIGINT UNSIGNED PRIMARY KEY) ENGINE=InnoDB")
+	return err
+}
+
+func (w *world) Connect(ctx context.Context) (racelab.Conn, error) {
+	inner, err := w.sessions.Connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect a session %s: %w", describe(w.server.config), err)
+	}
+	c := &conn{world: w, inner: inner.(innerConn)}
+	if c.id, err = connectionID(ctx, c.inner); err == nil {
+		_, err = w.admin.ExecContext(ctx, "INSERT INTO "+roll+" VALUES ("+strconv.FormatUint(c.id, 10)+")")
+	}
+	if err != nil {
+		inner.Close()
+		return nil, fmt.Errorf("connect a session: %w", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conns[c] = true
+	return c, nil
+}
+
+// State reads all tables at one moment.
+func (w *world) State(ctx context.Context) (racelab.State, error) {
+	tx, err := w.admin.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	state, err := tables.Read(ctx, tx, w.state)
+	return state, errors.Join(err, tx.Rollback())
+}
+
+func (w *world) Reset(ctx context.Context) error {
+	if !w.owned {
+		return errors.New("reset: this process has only attached to the world")
+	}
+	if w.reset == "" {
+		return nil
+	}
+	c, err := w.admin.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("reset: %w", err)
+	}
+	defer c.Close()
+	if _, err := c.ExecContext(ctx, w.reset); err != nil {
+		// The transaction may be open: this connection is of no more use.
+		_ = c.Raw(discard)
+		return fmt.Errorf("reset: %w", err)
+	}
+	return nil
+}
+
+func (w *world) Address() string {
+	config := w.server.config.Clone()
+	config.DBName = w.name
+	return formatDSN(config)
+}
+
+// Close ends this process's sessions too: an open transaction would keep the
+// database from being dropped.
+func (w *world) Close() error {
+	w.mu.Lock()
+	open := w.conns
+	w.conns = map[*conn]bool{}
+	w.mu.Unlock()
+	for c := range open {
+		c.end()
+	}
+	err := w.admin.Close()
+	if w.owned {
+		err = errors.Join(err, w.server.drop(w.name))
+	}
+	return err
+}

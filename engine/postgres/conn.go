@@ -1,0 +1,84 @@
+package postgres
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/racelab/racelab"
+)
+
+type conn struct {
+	driver  *stdlib.Conn
+	notices []racelab.Notice // of the statement that runs now
+}
+
+func newConn(ctx context.Context, config *pgx.ConnConfig) (*conn, error) {
+	c := &conn{}
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		c.notices = append(c.notices, racelab.Notice{Severity: n.Severity, Message: n.Message})
+	}
+	// What was canceled must have ended when its error returns: else it goes
+	// on beside a run that believes it is over, and may still write. So the
+	// server is asked to cancel and its answer awaited; only if none comes is
+	// the connection given up.
+	config.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: pg, DeadlineDelay: grace}
+	}
+	d, err := stdlib.GetConnector(*config).Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.driver = d.(*stdlib.Conn)
+	return c, nil
+}
+
+func (c *conn) pg() *pgconn.PgConn { return c.driver.Conn().PgConn() }
+
+func (c *conn) ID() racelab.ConnID { return connID(int32(c.pg().PID())) }
+
+func (c *conn) Driver() driver.Conn { return c.driver }
+
+func (c *conn) Close() error { return hangUp(c.driver.Conn()) }
+
+// Text uses the simple protocol, which takes several statements and answers in
+// text.
+func (c *conn) Text(ctx context.Context, sql string) ([]racelab.Table, []racelab.Notice, error) {
+	c.notices = nil
+	var tables []racelab.Table
+	results := c.pg().Exec(ctx, sql)
+	for results.NextResult() {
+		if t, ok := readText(results.ResultReader()); ok {
+			tables = append(tables, t)
+		}
+	}
+	if err := results.Close(); err != nil {
+		return tables, c.notices, fmt.Errorf("run as text: %w", err)
+	}
+	return tables, c.notices, nil
+}
+
+// readText reads a result to its end, or to the error that Close gives. It is
+// no table if the statement returns no columns.
+func readText(r *pgconn.ResultReader) (racelab.Table, bool) {
+	fields := r.FieldDescriptions()
+	t := racelab.Table{}
+	for _, f := range fields {
+		t.Columns = append(t.Columns, f.Name)
+	}
+	for r.NextRow() {
+		row := make([]racelab.Value, len(fields))
+		for i, v := range r.Values() {
+			if v != nil {
+				row[i] = string(v)
+			}
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t, len(fields) > 0
+}

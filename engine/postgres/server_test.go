@@ -1,0 +1,286 @@
+package postgres_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
+	"github.com/racelab/racelab/engine/postgres"
+)
+
+// childVariable makes this test program a racelab that waits to be killed.
+const childVariable = "RACELAB_TEST_POSTGRES_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) == "" {
+		os.Exit(m.Run())
+	}
+	if _, err := postgres.Engine.Start(context.Background(), ""); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("ready")
+	<-make(chan struct{}) // the parent kills us; a deadlock report would only be another end
+}
+
+// ownTemp gives the test a short folder for temporary files that the server's
+// user can enter.
+func ownTemp(t *testing.T) string {
+	t.Helper()
+	tmp, err := os.MkdirTemp("", "rt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(tmp) })
+	if err := os.Chmod(tmp, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", tmp)
+	return tmp
+}
+
+func leftIn(t *testing.T, folder string) []string {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(folder, "racelab-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left
+}
+
+func TestStartAndCloseTimes(t *testing.T) {
+	enginetest.Require(t, postgres.Engine)
+	tmp := ownTemp(t)
+	begin := time.Now()
+	s, err := postgres.Engine.Start(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("ready after %v", time.Since(begin).Round(time.Millisecond))
+	if p := s.Product(); p.Name != "PostgreSQL" || p.Version == "" || p.Settings["deadlock_timeout"] == "" {
+		t.Errorf("product %+v", p)
+	}
+	begin = time.Now()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("gone after %v", time.Since(begin).Round(time.Millisecond))
+	if left := leftIn(t, tmp); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("closed a second time: %v", err)
+	}
+}
+
+func TestKilledRacelabIsSweptByTheNextStart(t *testing.T) {
+	enginetest.Require(t, postgres.Engine)
+	tmp := ownTemp(t)
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), childVariable+"=1")
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	_ = child.Process.Kill()
+	_ = child.Wait()
+	if line != "ready\n" {
+		t.Fatalf("the child says %q", line)
+	}
+	left := leftIn(t, tmp)
+	if len(left) != 1 {
+		t.Fatalf("the killed child leaves %v, want one folder", left)
+	}
+	pid, err := os.ReadFile(filepath.Join(left[0], "server.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.Atoi(string(pid))
+	if err != nil || number <= 1 {
+		t.Fatalf("process number %q", pid)
+	}
+	s, err := postgres.Engine.Start(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left[0]); !os.IsNotExist(err) {
+		t.Errorf("the killed child's folder is still there: %v", err)
+	}
+	if commandLine, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", number)); strings.Contains(string(commandLine), left[0]) {
+		t.Error("the killed child's server still runs")
+		_ = syscall.Kill(number, syscall.SIGKILL)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if left := leftIn(t, tmp); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A start that fails says why and leaves nothing.
+func TestFailedStart(t *testing.T) {
+	// program writes a shell script in the place of one of the server's.
+	program := func(t *testing.T, folder, name, script string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fake := func(t *testing.T, initdb, server string) {
+		t.Helper()
+		folder := filepath.Join(os.TempDir(), "bin")
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		program(t, folder, "initdb", initdb)
+		program(t, folder, "postgres", server)
+		t.Setenv("PATH", folder+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	}
+	tests := []struct {
+		name    string
+		prepare func(*testing.T) context.Context
+		want    string
+	}{
+		{"no cluster", func(t *testing.T) context.Context {
+			fake(t, "echo no room; exit 1", "exit 1")
+			return t.Context()
+		}, "no room"},
+		{"no server", func(t *testing.T) context.Context {
+			fake(t, "exit 0", "echo no memory; exit 1")
+			return t.Context()
+		}, "no memory"},
+		{"canceled while the cluster is made", func(t *testing.T) context.Context {
+			fake(t, "sleep 60", "exit 1")
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			t.Cleanup(cancel)
+			return ctx
+		}, "make a cluster: context deadline exceeded"},
+		{"canceled before the server answers", func(t *testing.T) context.Context {
+			fake(t, "exit 0", "exec sleep 60")
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			t.Cleanup(cancel)
+			return ctx
+		}, "does not answer"},
+		{"a path too long for a socket", func(t *testing.T) context.Context {
+			enginetest.Require(t, postgres.Engine)
+			long := filepath.Join(os.TempDir(), strings.Repeat("long", 25))
+			if err := os.Mkdir(long, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("TMPDIR", long)
+			return t.Context()
+		}, "set TMPDIR"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			tmp := ownTemp(t)
+			s, err := postgres.Engine.Start(test.prepare(t), "")
+			if err == nil {
+				s.Close()
+				t.Fatal("no error")
+			}
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %q, want one that says %q", err, test.want)
+			}
+			if left := append(leftIn(t, tmp), leftIn(t, os.TempDir())...); len(left) != 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+// No error quotes a DSN: what cannot be read may be a password.
+func TestUnreadableDSN(t *testing.T) {
+	for _, dsn := range []string{
+		"postgres://u:hunter2@host:port/db",
+		"postgres://u:hunter2@[::1/db",
+		"postgres://u:hunter2@host/db?sslmode=hunter2",
+		"postgres://u:hun%zzter2@host/db",
+		"host=localhost password=hunter2",
+		"mysql://u:hunter2@host/db",
+		"postgres://u:pass/hunter2@host/db",
+	} {
+		s, err := postgres.Engine.Start(t.Context(), dsn)
+		if err == nil {
+			s.Close()
+			t.Errorf("%s: no error", dsn)
+		} else if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "ter2") {
+			t.Errorf("the error shows the password: %v", err)
+		}
+	}
+}
+
+// What makes a table hard to fill again: triggers, generated columns, keys that
+// only the server may give, tables that refer to each other, odd names.
+func TestResetOfDifficultTables(t *testing.T) {
+	enginetest.Require(t, postgres.Engine)
+	ownTemp(t)
+	s, err := postgres.Engine.Start(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	tables := []string{"chicken", "egg", `"Odd ""name"""`, "log"}
+	w, err := s.Open(t.Context(), racelab.Config{State: tables, Setup: []string{
+		`CREATE TABLE chicken (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, egg bigint, twice bigint GENERATED ALWAYS AS (egg * 2) STORED)`,
+		`CREATE TABLE egg (id bigint PRIMARY KEY, chicken bigint REFERENCES chicken (id))`,
+		`ALTER TABLE chicken ADD FOREIGN KEY (egg) REFERENCES egg (id)`,
+		`CREATE TABLE "Odd ""name""" ("a column" text, gone integer)`,
+		`ALTER TABLE "Odd ""name""" DROP COLUMN gone`,
+		`CREATE TABLE log (what text)`,
+		`CREATE FUNCTION logs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (TG_OP); RETURN NULL; END $$`,
+		`CREATE TRIGGER logs AFTER INSERT OR UPDATE OR DELETE ON egg FOR EACH ROW EXECUTE FUNCTION logs()`,
+		`INSERT INTO chicken DEFAULT VALUES; INSERT INTO egg VALUES (7, 1); UPDATE chicken SET egg = 7`,
+		`INSERT INTO "Odd ""name""" VALUES ('x')`,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	read := func() string {
+		t.Helper()
+		state, err := w.State(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(state)
+	}
+	initial := read()
+	c, err := w.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 3 {
+		if _, _, err := c.Text(t.Context(), `INSERT INTO egg VALUES (8, 1); UPDATE chicken SET egg = 8; DELETE FROM egg WHERE id = 7; DELETE FROM "Odd ""name"""`); err != nil {
+			t.Fatal(err)
+		}
+		if read() == initial {
+			t.Fatal("the statements changed nothing")
+		}
+		if err := w.Reset(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(); got != initial {
+			t.Errorf("state %s\nwant  %s", got, initial)
+		}
+	}
+	if _, _, err := c.Text(t.Context(), "INSERT INTO egg VALUES (9, 99)"); err == nil {
+		t.Error("foreign keys are off for sessions")
+	}
+}

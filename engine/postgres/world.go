@@ -1,0 +1,133 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/tables"
+)
+
+// The names under which the server shows our connections. Sessions of all the
+// processes of a run bear the same: that is how a blocker is known for ours.
+const (
+	sessionName = "racelab"
+	watcherName = "racelab watcher"
+)
+
+type world struct {
+	server   *server
+	address  string
+	database string // "" if attached: not ours to reset or drop
+	level    racelab.Level
+	state    []string
+	watcher  *sql.DB // of one connection
+	reset    *reset  // nil if attached
+}
+
+// Open creates a database, or attaches to one that another process created.
+func (s *server) Open(ctx context.Context, c racelab.Config) (_ racelab.World, err error) {
+	level, err := dialect.Level(c.Level)
+	if err != nil {
+		return nil, err
+	}
+	w := &world{server: s, address: c.Attach, level: level, state: c.State}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("open a world: %w", err), w.Close())
+		}
+	}()
+	if c.Attach == "" {
+		if w.database, err = s.create(ctx); err != nil {
+			return nil, err
+		}
+		w.address = s.address(w.database)
+		if err := w.setUp(ctx, c.Setup); err != nil {
+			return nil, err
+		}
+	}
+	config, err := configOf(w.address)
+	if err != nil {
+		return nil, err
+	}
+	if w.database != "" {
+		if w.reset, err = newReset(ctx, config, s.superuser); err != nil {
+			return nil, fmt.Errorf("prepare the reset: %w", err)
+		}
+		w.reset.prepare(config)
+	}
+	w.watcher = sql.OpenDB(stdlib.GetConnector(*config))
+	w.watcher.SetMaxOpenConns(1)
+	if err := w.watcher.PingContext(ctx); err != nil {
+		return nil, hide(config, err)
+	}
+	return w, nil
+}
+
+// setUp runs the statements on a connection like a session's.
+func (w *world) setUp(ctx context.Context, statements []string) error {
+	config, err := configOf(w.address)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return hide(config, err)
+	}
+	defer hangUp(conn)
+	for _, s := range statements {
+		if _, err := conn.PgConn().Exec(ctx, s).ReadAll(); err != nil {
+			return fmt.Errorf("set up: %w: %s", err, s)
+		}
+	}
+	return nil
+}
+
+func (w *world) Connect(ctx context.Context) (racelab.Conn, error) {
+	config, err := configOf(w.address)
+	if err != nil {
+		return nil, err
+	}
+	config.RuntimeParams["application_name"] = sessionName
+	config.RuntimeParams["default_transaction_isolation"] = strings.ToLower(string(w.level))
+	c, err := newConn(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open a session: %w", hide(config, err))
+	}
+	return c, nil
+}
+
+func (w *world) State(ctx context.Context) (racelab.State, error) {
+	return tables.Read(ctx, w.watcher, w.state)
+}
+
+func (w *world) Reset(ctx context.Context) error {
+	if w.reset == nil {
+		return errors.New("reset: another process set this world up, and only that one may reset it")
+	}
+	if err := w.reset.run(ctx, w.watcher); err != nil {
+		return fmt.Errorf("reset: %w", err)
+	}
+	return nil
+}
+
+func (w *world) Address() string { return w.address }
+
+func (w *world) Close() error {
+	var errs []error
+	if w.watcher != nil {
+		errs = append(errs, w.watcher.Close())
+		w.watcher = nil
+	}
+	if w.database != "" {
+		errs = append(errs, w.server.drop(w.database))
+		w.database = ""
+	}
+	return errors.Join(errs...)
+}
