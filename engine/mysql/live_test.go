@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
 )
 
 // patience bounds each wait for a condition.
@@ -19,17 +20,10 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-func needsServer(t *testing.T) {
-	t.Helper()
-	if f := Engine.Find(t.Context()); !f.Found {
-		t.Skipf("skipped, because no server was found: %s", f.Remedy)
-	}
-}
-
 // openWorld gives a private server with a world of two tables.
 func openWorld(t *testing.T, level racelab.Level, more ...string) *world {
 	t.Helper()
-	needsServer(t)
+	enginetest.Require(t, Engine)
 	s, err := Engine.Start(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)

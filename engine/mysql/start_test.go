@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/racelab/racelab/engine/enginetest"
 )
 
 func TestFailedStartLeavesNothing(t *testing.T) {
@@ -41,7 +43,7 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 }
 
 func TestCanceledStartLeavesNothing(t *testing.T) {
-	needsServer(t)
+	enginetest.Require(t, Engine)
 	tmp, err := os.MkdirTemp("", "rt")
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
 )
 
 // TestMain lets the test binary be a racelab that dies.
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) {
 // A racelab that was killed leaves a folder, and perhaps a server. The next one
 // removes them.
 func TestNextStartSweepsAfterKill(t *testing.T) {
-	needsServer(t)
+	enginetest.Require(t, Engine)
 	tmp, err := os.MkdirTemp("", "rt")
 	if err != nil {
 		t.Fatal(err)

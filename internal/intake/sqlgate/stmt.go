@@ -42,7 +42,8 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (resul
 		if e, ok := s.under.(driver.StmtExecContext); ok {
 			result, err = e.ExecContext(ctx, args)
 		} else {
-			result, err = s.under.Exec(values(args)) //nolint:staticcheck // the only way such a driver has
+			//lint:ignore SA1019 a driver may have nothing newer
+			result, err = s.under.Exec(values(args))
 		}
 		return affected(kind, result, err), err
 	})
@@ -55,7 +56,8 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 		if q, ok := s.under.(driver.StmtQueryContext); ok {
 			return q.QueryContext(ctx, args)
 		}
-		return s.under.Query(values(args)) //nolint:staticcheck // the only way such a driver has
+		//lint:ignore SA1019 a driver may have nothing newer
+		return s.under.Query(values(args))
 	})
 }
 

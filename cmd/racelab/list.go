@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/dsn"
+	"github.com/racelab/racelab/scenario"
+	"github.com/spf13/cobra"
+)
+
+// listReport is racelab.list/1.
+type listReport struct {
+	Schema    string           `json:"schema"`
+	Scenarios []listedScenario `json:"scenarios"`
+}
+
+type listedScenario struct {
+	Name       string           `json:"name"`
+	Summary    string           `json:"summary"`
+	Sessions   int              `json:"sessions"`
+	Sources    []string         `json:"sources"`
+	Strategies []listedStrategy `json:"strategies"`
+}
+
+type listedStrategy struct {
+	Name      string         `json:"name"`
+	Summary   string         `json:"summary"`
+	Endpoints []string       `json:"endpoints"`
+	Safe      bool           `json:"safe"`
+	Engines   []availability `json:"engines"`
+}
+
+type availability struct {
+	Engine    string          `json:"engine"`
+	Available bool            `json:"available"`
+	Because   *string         `json:"because"`
+	Levels    []racelab.Level `json:"levels"`
+}
+
+func listCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:     "list",
+		Short:   "List the exhibits and their strategies",
+		Example: "  racelab list\n  racelab list --json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if asJSON {
+				return writeJSON(c.OutOrStdout(), listing())
+			}
+			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, s := range listing().Scenarios {
+				fmt.Fprintf(w, "%s\t%s\n", s.Name, s.Summary)
+				for _, st := range s.Strategies {
+					fmt.Fprintf(w, "  /%s\t%s%s\n", st.Name, st.Summary, restriction(st.Engines))
+				}
+			}
+			return w.Flush()
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document (racelab.list/1)")
+	return c
+}
+
+func listing() listReport {
+	r := listReport{Schema: "racelab.list/1"}
+	for _, s := range scenario.All {
+		l := listedScenario{Name: s.Name, Summary: s.Summary, Sessions: len(s.Cast), Sources: s.Sources}
+		for i := range s.Strategies {
+			st := &s.Strategies[i]
+			l.Strategies = append(l.Strategies, listedStrategy{
+				Name: st.Name, Summary: st.Summary, Endpoints: append([]string{}, st.Endpoints...), Safe: st.Safe, Engines: engines(st),
+			})
+		}
+		r.Scenarios = append(r.Scenarios, l)
+	}
+	return r
+}
+
+// engines says where a strategy is available, and at which levels.
+func engines(st *racelab.Strategy) []availability {
+	var all []availability
+	for _, e := range dsn.Engines {
+		a := availability{Engine: e.Name, Levels: []racelab.Level{}}
+		if why := st.Because(e, ""); why != "" {
+			a.Because = &why
+		} else {
+			a.Available = true
+			for _, l := range e.Dialect.Levels {
+				if st.Because(e, l) == "" {
+					a.Levels = append(a.Levels, l)
+				}
+			}
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// restriction names the engines a strategy is limited to; "" if it is not.
+func restriction(as []availability) string {
+	var have []string
+	for _, a := range as {
+		if a.Available {
+			have = append(have, a.Engine)
+		}
+	}
+	if len(have) == len(as) {
+		return ""
+	}
+	return " (only " + strings.Join(have, ", ") + ")"
+}
