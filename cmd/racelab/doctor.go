@@ -50,7 +50,7 @@ func printDoctor(w io.Writer, r doctorReport) error {
 			fmt.Fprintf(&b, "%-9s %s\n", "", f.Remedy)
 		}
 	}
-	b.WriteString("\nA private server is started for a command and removed after it; nothing that\nalready runs is touched. To use a server of your own, set RACELAB_DSN.\n")
+	b.WriteString("\nA private server is started for a command and removed after it; nothing that\nalready runs is touched. To use a server of your own, set RACELAB_DSN. MySQL 8 is\nsupported from its manual: only MariaDB is tested.\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -18,6 +18,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
 			"empty": empty,
+			"lab":   openLab,
 		},
 	})
 }

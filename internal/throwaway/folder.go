@@ -21,7 +21,8 @@ import (
 
 const (
 	prefix   = "racelab-"
-	lockFile = "lock"
+	unnamed  = ".racelab-" // in the making
+	lockFile = "racelab.lock"
 	pidFile  = "server.pid"
 )
 
@@ -37,26 +38,41 @@ type Folder struct {
 func NewFolder() (*Folder, error) {
 	parent := os.TempDir()
 	sweep(parent)
-	path, err := os.MkdirTemp(parent, prefix)
+	// It gets its name when it has its lock: to others, who may be sweeping,
+	// a folder of that name without one has lost its owner.
+	path, err := os.MkdirTemp(parent, unnamed)
 	if err != nil {
 		return nil, fmt.Errorf("make a temporary folder (set TMPDIR to a folder that can be written): %w", err)
 	}
-	lock, err := takeLock(filepath.Join(path, lockFile), os.O_CREATE)
-	if err != nil {
-		os.RemoveAll(path)
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	f := &Folder{Path: path, lock: lock}
-	if os.Geteuid() == 0 {
-		if f.as, err = unprivileged(); err == nil {
-			err = os.Chown(path, int(f.as.uid), int(f.as.gid))
+	f := &Folder{Path: path}
+	if err := f.own(parent); err != nil {
+		os.RemoveAll(f.Path)
+		if f.lock != nil {
+			f.lock.Close()
 		}
-		if err != nil {
-			f.Remove()
-			return nil, err
-		}
+		return nil, fmt.Errorf("make a temporary folder: %w", err)
 	}
 	return f, nil
+}
+
+func (f *Folder) own(parent string) (err error) {
+	if f.lock, err = takeLock(filepath.Join(f.Path, lockFile), os.O_CREATE); err != nil {
+		return err
+	}
+	if os.Geteuid() == 0 {
+		if f.as, err = unprivileged(); err != nil {
+			return err
+		}
+		if err := os.Chown(f.Path, int(f.as.uid), int(f.as.gid)); err != nil {
+			return err
+		}
+	}
+	named := filepath.Join(parent, prefix+strings.TrimPrefix(filepath.Base(f.Path), unnamed))
+	if err := os.Rename(f.Path, named); err != nil {
+		return err
+	}
+	f.Path = named
+	return nil
 }
 
 // Socket returns the path of a unix socket of that name in the folder, or an
@@ -97,24 +113,21 @@ func sweep(parent string) {
 	}
 	for _, e := range entries {
 		path := filepath.Join(parent, e.Name())
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), prefix) {
+		making := strings.HasPrefix(e.Name(), unnamed)
+		if !e.IsDir() || !making && !strings.HasPrefix(e.Name(), prefix) {
 			continue
 		}
-		info, err := os.Lstat(path)
+		if info, err := e.Info(); making && (err != nil || time.Since(info.ModTime()) < time.Minute) {
+			continue // its maker is about to lock it
+		}
+		lock, err := takeLock(filepath.Join(path, lockFile), 0)
 		if err != nil {
 			continue
 		}
-		lock, err := takeLock(filepath.Join(path, lockFile), 0)
-		switch {
-		case err == nil:
-			if stopLeftover(path) == nil {
-				removeLeftover(path)
-			}
-			lock.Close()
-		case errors.Is(err, os.ErrNotExist) && time.Since(info.ModTime()) > time.Minute:
-			// Its maker died before it could take the lock, or has yet to.
-			os.Remove(path) // only if empty
+		if stopLeftover(path) == nil {
+			removeLeftover(path)
 		}
+		lock.Close()
 	}
 }
 
