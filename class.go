@@ -29,11 +29,12 @@ const (
 	Canceled             Class = "canceled"  // the session's own context ended it
 	NotFound             Class = "not-found" // sql.ErrNoRows
 	Refused              Class = "refused"   // ErrRefused: as if never run
+	Exhausted            Class = "exhausted" // ErrExhausted: aborted on each of its tries
 	Other                Class = "other"
 )
 
 var classes = []Class{OK, Deadlock, SerializationFailure, LockTimeout, LockNotAvailable, Busy, UniqueViolation,
-	ForeignKeyViolation, CheckViolation, ConnectionLost, SyntaxError, Canceled, NotFound, Refused, Other}
+	ForeignKeyViolation, CheckViolation, ConnectionLost, SyntaxError, Canceled, NotFound, Refused, Exhausted, Other}
 
 // ParseClass returns the class of that name.
 func ParseClass(s string) (Class, error) {
@@ -47,7 +48,7 @@ func ParseClass(s string) (Class, error) {
 // retryable errors, which are no finding in themselves.
 func (c Class) Aborted() bool {
 	switch c {
-	case Deadlock, SerializationFailure, LockTimeout, Busy:
+	case Deadlock, SerializationFailure, LockTimeout, Busy, Exhausted:
 		return true
 	}
 	return false
@@ -61,6 +62,8 @@ func ClassOf(err error) Class {
 		return OK
 	case errors.Is(err, ErrRefused):
 		return Refused
+	case errors.Is(err, ErrExhausted):
+		return Exhausted
 	case errors.Is(err, sql.ErrNoRows):
 		return NotFound
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
