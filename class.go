@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -32,17 +30,6 @@ const (
 	Exhausted            Class = "exhausted" // ErrExhausted: aborted on each of its tries
 	Other                Class = "other"
 )
-
-var classes = []Class{OK, Deadlock, SerializationFailure, LockTimeout, LockNotAvailable, Busy, UniqueViolation,
-	ForeignKeyViolation, CheckViolation, ConnectionLost, SyntaxError, Canceled, NotFound, Refused, Exhausted, Other}
-
-// ParseClass returns the class of that name.
-func ParseClass(s string) (Class, error) {
-	if c := Class(s); slices.Contains(classes, c) {
-		return c, nil
-	}
-	return "", fmt.Errorf("unknown error class %q", s)
-}
 
 // Aborted reports whether the class says "nothing happened, try again": the
 // retryable errors, which are no finding in themselves.

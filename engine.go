@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // An Engine is a database product: a value that an engine package exports.
@@ -59,7 +60,7 @@ type Config struct {
 	// BusyLimit bounds how long a statement waits for another connection where
 	// the engine leaves that to its client (SQLite's busy timeout).
 	// 0 waits until the context ends.
-	BusyLimit Limit
+	BusyLimit time.Duration
 }
 
 // A Feature is a set of what a strategy may need of an engine.

@@ -14,11 +14,13 @@ const (
 // An Event is one thing that happened. It holds no time, no process number and
 // no message of a server: the same schedule gives the same events.
 type Event struct {
-	Op     Op          `json:"op"`
-	Kind   EventKind   `json:"kind"`
-	On     []SessionID `json:"on,omitempty"`
-	What   string      `json:"what,omitempty"` // of a wait: the kind of lock
-	Result Result      `json:"result,omitzero"`
+	Op   Op          `json:"op"`
+	Kind EventKind   `json:"kind"`
+	On   []SessionID `json:"on,omitempty"`
+	What string      `json:"what,omitempty"` // of a wait: the kind of lock
+	// Outside is why control was lost: nobody of this run is waited for.
+	Outside string `json:"outside,omitempty"`
+	Result  Result `json:"result,omitzero"`
 }
 
 // A History is what happened in a run, in order, and what it left.

@@ -33,15 +33,15 @@ var rules = []rule{
 	{"racelab", "", false},
 
 	{"engine/enginetest", "racelab", true},
-	{"engine/*", "racelab internal/tables internal/throwaway", true},
+	{"engine/*", "racelab internal/tables internal/sqltext internal/throwaway", true},
 
 	{"mem", "racelab", false},
 	{"scenario", "racelab mem", false},
-	{"internal/intake/*", "racelab internal/tables", true},
+	{"internal/intake/*", "racelab internal/tables internal/sqltext", true},
 	{"internal/spec", "racelab internal/tables", true},
 	{"internal/control", "racelab internal/tables", true},
-	{"internal/check", "racelab internal/tables", false},
-	{"internal/picture", "racelab internal/tables", false},
+	{"internal/check", "racelab internal/tables internal/sqltext", false},
+	{"internal/picture", "racelab internal/tables internal/sqltext", false},
 
 	{"internal/explore", "racelab internal/check", false},
 	{"internal/stage", "racelab mem internal/intake/* internal/control internal/explore internal/check internal/spec internal/tables internal/nearest", false},
@@ -53,6 +53,7 @@ var rules = []rule{
 	{"cmd/racelab", "racelab scenario internal/dsn internal/stage internal/picture internal/load internal/lab internal/nearest", true},
 
 	{"internal/tables", "racelab", false},
+	{"internal/sqltext", "", false},
 	{"internal/throwaway", "", false},
 	{"internal/nearest", "", false},
 }

@@ -3,7 +3,6 @@ package racelab
 import (
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // A SessionID names what is scheduled: A, B, C, ...
@@ -63,44 +62,4 @@ type Result struct {
 	Affected int64  `json:"affected,omitempty"`
 	Class    Class  `json:"class"`           // OK, or how it failed
 	Value    Value  `json:"value,omitempty"` // of a call that returned
-}
-
-// String returns the operation's text on one line, with the arguments in place
-// of the placeholders and nothing in it that could steer a terminal.
-func (o Op) String() string {
-	var b strings.Builder
-	next := 0
-	quote := rune(0)
-	for _, r := range strings.Join(strings.Fields(o.Text), " ") {
-		switch {
-		case quote != 0 && r == quote:
-			quote = 0
-		case quote != 0:
-		case r == '\'' || r == '"' || r == '`':
-			quote = r
-		case r == '?' && next < len(o.Args):
-			b.WriteString(Literal(o.Args[next]))
-			next++
-			continue
-		}
-		if !strconv.IsPrint(r) {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// Literal prints a value as SQL has it, on one line and printable.
-func Literal(v Value) string {
-	switch v := v.(type) {
-	case nil:
-		return "NULL"
-	case string:
-		s := strconv.Quote(v)
-		return "'" + strings.ReplaceAll(strings.ReplaceAll(s[1:len(s)-1], `\"`, `"`), "'", "''") + "'"
-	default:
-		return fmt.Sprint(v)
-	}
 }

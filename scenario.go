@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"time"
 )
 
 // A Scenario is an exhibit: shared data, a cast of sessions that work on it at
@@ -66,7 +65,6 @@ type Env struct {
 	// Window passes the time between a read and the write that relies on it:
 	// real time in the laboratory.
 	Window func(context.Context) error
-	Now    func() time.Time
 }
 
 // Aborted reports whether err says "nothing happened, try again".

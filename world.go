@@ -3,11 +3,7 @@ package racelab
 import (
 	"context"
 	"database/sql/driver"
-	"time"
 )
-
-// Limit is a bound on time; 0 is none.
-type Limit = time.Duration
 
 // A World is an engine opened for a run: one database, its sessions'
 // connections, and one more that watches them. Its methods may be called from

@@ -3,21 +3,21 @@ package scenario
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/racelab/racelab"
 )
 
 // transaction runs body in a transaction: committed if it returns nil, rolled
-// back otherwise.
+// back otherwise, also if it panics.
 func transaction(ctx context.Context, db *sql.DB, o *sql.TxOptions, body func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, o)
 	if err != nil {
 		return err
 	}
+	defer tx.Rollback() // does nothing after the commit
 	if err := body(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		return err
 	}
 	return tx.Commit()
 }

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,6 +35,41 @@ func (s *suite) state(t *testing.T) {
 		c.exec(t, "COMMIT")
 		if cmp.Equal(initial, state(t, w)) {
 			t.Error("a commit does not show")
+		}
+	})
+	t.Run("is of one moment", func(t *testing.T) {
+		moved := s.world(t, "")
+		writer := s.connect(t, moved)
+		stop := make(chan struct{})
+		var writing sync.WaitGroup
+		writing.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				// Both tables change in one transaction, so every state has
+				// the one in step with the other.
+				for _, q := range []string{"BEGIN", addOne, "INSERT INTO entry (account_id, amount) VALUES (1, 1)", "COMMIT"} {
+					if err := writer.try(context.Background(), q); err != nil {
+						t.Errorf("%s: %v", q, err)
+						return
+					}
+				}
+			}
+		})
+		defer writing.Wait()
+		defer close(stop)
+		for range 200 {
+			now := state(t, moved)
+			balance, err := now[0].Int(0, "balance")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if added := int64(len(now[1].Rows) - 2); balance != 100+added {
+				t.Fatalf("balance %d beside %d entries that were added", balance, added)
+			}
 		}
 	})
 	t.Run("is the same after a reset", func(t *testing.T) {

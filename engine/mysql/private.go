@@ -43,7 +43,7 @@ func startPrivate(ctx context.Context) (racelab.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start a private server: %s --version: %w", program, err)
 	}
-	folder, err := throwaway.NewFolder()
+	folder, err := throwaway.NewServerFolder()
 	if err != nil {
 		return nil, fmt.Errorf("start a private server: %w", err)
 	}

@@ -46,7 +46,7 @@ func startPrivate(ctx context.Context) (_ racelab.Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	folder, err := throwaway.NewFolder()
+	folder, err := throwaway.NewServerFolder()
 	if err != nil {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}

@@ -104,7 +104,12 @@ func (w *world) Connect(ctx context.Context) (racelab.Conn, error) {
 }
 
 func (w *world) State(ctx context.Context) (racelab.State, error) {
-	return tables.Read(ctx, w.watcher, w.state)
+	tx, err := w.watcher.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	state, err := tables.Read(ctx, tx, w.state)
+	return state, errors.Join(err, tx.Rollback())
 }
 
 func (w *world) Reset(ctx context.Context) error {

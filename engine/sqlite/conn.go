@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
 	"github.com/racelab/racelab/internal/tables"
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
@@ -31,8 +32,10 @@ type conn struct {
 	id    racelab.ConnID
 	inner innerConn
 
-	inTx     bool // between BEGIN and COMMIT or ROLLBACK
-	snapshot bool // a statement of the transaction has run: it reads an old state from now on
+	inTx       bool     // between BEGIN and COMMIT or ROLLBACK
+	began      bool     // a SAVEPOINT began the transaction
+	savepoints []string // their names, the outermost first
+	snapshot   bool     // a statement of the transaction has run: it reads an old state from now on
 
 	// Guarded by world.mu:
 	writes bool // it holds the write lock for its transaction
@@ -165,34 +168,68 @@ func isBusy(err error) bool {
 // has ended with err. world.mu is held.
 func (c *conn) note(text string, err error) {
 	c.parked = false
-	if err != nil {
+	words := sqltext.Tokens(text)
+	if err != nil || len(words) == 0 {
 		return
 	}
-	word, rest := firstWord(text)
-	switch {
-	case word == "BEGIN":
+	second := func(keyword string) bool { return len(words) > 1 && words[1].Is(keyword) }
+	switch first := words[0]; {
+	case first.Is("BEGIN"):
 		c.inTx = true
-		mode, _ := firstWord(rest)
-		c.writes = mode == "IMMEDIATE" || mode == "EXCLUSIVE"
+		c.writes = second("IMMEDIATE") || second("EXCLUSIVE")
 		c.snapshot = c.writes
-	case word == "SAVEPOINT":
-		c.inTx = true // outside a transaction it begins one
-	case word == "COMMIT", word == "END", word == "ROLLBACK" && !strings.Contains(strings.ToUpper(rest), "TO "):
-		c.inTx, c.writes, c.snapshot = false, false, false
+	case first.Is("SAVEPOINT"):
+		if c.savepoints = append(c.savepoints, lastName(words)); !c.inTx {
+			c.inTx, c.began = true, true // outside a transaction it begins one
+		}
+	case first.Is("RELEASE"):
+		c.release(lastName(words))
+	case first.Is("COMMIT"), first.Is("END"), first.Is("ROLLBACK") && !slices.ContainsFunc(words, func(t sqltext.Token) bool { return t.Is("TO") }):
+		c.endTx()
+	case first.Is("ROLLBACK"), first.Is("PRAGMA"):
 	case c.inTx:
 		c.snapshot = true
-		c.writes = c.writes || word != "SELECT" && word != "PRAGMA" && word != "RELEASE"
+		c.writes = c.writes || writes(words)
 	}
 }
 
-// firstWord returns the first word of a statement in upper case, and the rest.
-func firstWord(text string) (word, rest string) {
-	text = strings.TrimLeft(text, " \t\r\n;")
-	end := strings.IndexFunc(text, func(r rune) bool { return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z') })
-	if end < 0 {
-		end = len(text)
+func (c *conn) endTx() {
+	c.inTx, c.began, c.writes, c.snapshot, c.savepoints = false, false, false, false, nil
+}
+
+// release gives up a savepoint and those made since. The one that began the
+// transaction ends it.
+func (c *conn) release(name string) {
+	for i, s := range slices.Backward(c.savepoints) {
+		if strings.EqualFold(s, name) {
+			c.savepoints = c.savepoints[:i]
+			break
+		}
 	}
-	return strings.ToUpper(text[:end]), text[end:]
+	if c.began && len(c.savepoints) == 0 {
+		c.endTx()
+	}
+}
+
+func lastName(words []sqltext.Token) string {
+	name := ""
+	for _, t := range words {
+		if t.Kind == sqltext.Word || t.Kind == sqltext.Name {
+			name = t.Inside()
+		}
+	}
+	return name
+}
+
+// writes reports whether a statement changes data. One that begins with WITH
+// says so only later.
+func writes(words []sqltext.Token) bool {
+	if !words[0].Is("WITH") {
+		return !words[0].Is("SELECT") && !words[0].Is("VALUES") && !words[0].Is("EXPLAIN")
+	}
+	return slices.ContainsFunc(words, func(t sqltext.Token) bool {
+		return t.Is("INSERT") || t.Is("UPDATE") || t.Is("DELETE") || t.Is("REPLACE")
+	})
 }
 
 func (c *conn) exec(ctx context.Context, text string, args []driver.NamedValue) (result driver.Result, err error) {

@@ -19,16 +19,19 @@ import (
 // database is ever overwritten.
 const applicationID = 0x72616365
 
+const lockSuffix = "-racelab-lock"
+
 // server is a place for world files: a throwaway folder, or beside a named path.
 type server struct {
 	folder *throwaway.Folder // nil if the path was named
 	path   string            // the named path
+	lock   *os.File          // beside it, so that no two commands fill the same file
 	mu     sync.Mutex
 	worlds int
 	own    []string // files beside the named path that Close removes
 }
 
-func start(_ context.Context, dsn string) (racelab.Server, error) {
+func start(ctx context.Context, dsn string) (racelab.Server, error) {
 	if dsn == "" {
 		folder, err := throwaway.NewFolder()
 		if err != nil {
@@ -44,7 +47,19 @@ func start(_ context.Context, dsn string) (racelab.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{path: path}, nil
+	// Before the lock, for that makes a file: beside what is not racelab's it
+	// leaves nothing.
+	if err := claim(ctx, path, false); err != nil {
+		return nil, err
+	}
+	lock, err := throwaway.TakeLock(path + lockSuffix)
+	if errors.Is(err, throwaway.ErrLocked) {
+		return nil, fmt.Errorf("%s is in use by another racelab", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return &server{path: path, lock: lock}, nil
 }
 
 func (s *server) Product() racelab.Product {
@@ -85,15 +100,15 @@ func (s *server) Open(ctx context.Context, c racelab.Config) (racelab.World, err
 		return openWorld(ctx, path, c)
 	}
 	path := s.next()
-	if err := claim(ctx, path); err != nil {
+	if err := claim(ctx, path, true); err != nil {
 		return nil, err
 	}
 	return openWorld(ctx, path, c)
 }
 
-// claim makes path a file that racelab may fill: it must be new, or empty, or
-// one that racelab has made.
-func claim(ctx context.Context, path string) error {
+// claim refuses a path that racelab may not fill: it must be new, or empty, or
+// one that racelab has made, which it empties.
+func claim(ctx context.Context, path string, empty bool) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -116,6 +131,9 @@ func claim(ctx context.Context, path string) error {
 			return refused
 		}
 	}
+	if !empty {
+		return nil
+	}
 	return removeFiles(path)
 }
 
@@ -133,7 +151,8 @@ func (s *server) Close() error {
 	if s.folder != nil {
 		return s.folder.Remove()
 	}
-	var errs []error
+	// The lock's file goes while the lock is held: nobody waits for it.
+	errs := []error{os.Remove(s.path + lockSuffix), s.lock.Close()}
 	for _, path := range s.own {
 		errs = append(errs, removeFiles(path))
 	}

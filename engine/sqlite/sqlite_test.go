@@ -51,20 +51,46 @@ func TestForeignFileIsRefusedAndKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range []string{path, notes, filepath.Dir(path)} {
-		s, err := Engine.Start(t.Context(), "sqlite:"+p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if w, err := s.Open(t.Context(), racelab.Config{}); err == nil {
-			w.Close()
+		if s, err := Engine.Start(t.Context(), "sqlite:"+p); err == nil {
+			s.Close()
 			t.Errorf("%s was taken", p)
 		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+	}
+	left, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(left) != 2 {
+		t.Errorf("the folder holds %v (%v)", left, err)
 	}
 	if after, err := os.ReadFile(path); err != nil || !slices.Equal(before, after) {
 		t.Errorf("the file changed (%v)", err)
+	}
+}
+
+func TestAFileHasOneUserAtATime(t *testing.T) {
+	dsn := "sqlite:" + filepath.Join(t.TempDir(), "lab.db")
+	first, err := Engine.Start(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := first.Open(t.Context(), racelab.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Engine.Start(t.Context(), dsn); err == nil {
+		s.Close()
+		t.Error("a second racelab took the file")
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	second, err := Engine.Start(t.Context(), dsn)
+	if err != nil {
+		t.Fatalf("after the first has gone: %v", err)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

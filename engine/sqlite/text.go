@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
 )
 
 // textOf prints a value as SQLite's shell does: a float always with a point.
@@ -33,45 +34,28 @@ func textOf(v racelab.Value) racelab.Value {
 // stands in quotes, in a comment, or in a trigger's body.
 func split(text string) []string {
 	var statements []string
+	var words []sqltext.Token // of the statement so far
 	start := 0
-	for i := 0; i < len(text); i++ {
-		switch {
-		case text[i] == '\'' || text[i] == '"' || text[i] == '`':
-			i = after(text, i+1, string(text[i])) - 1
-		case text[i] == '[':
-			i = after(text, i+1, "]") - 1
-		case strings.HasPrefix(text[i:], "--"):
-			i = after(text, i+2, "\n") - 1
-		case strings.HasPrefix(text[i:], "/*"):
-			i = after(text, i+2, "*/") - 1
-		case text[i] == ';' && !insideTrigger(text[start:i]):
-			statements = appendStatement(statements, text[start:i])
-			start = i + 1
+	end := func(at int) {
+		if len(words) > 0 {
+			statements = append(statements, strings.TrimSpace(text[start:at]))
 		}
+		words, start = words[:0], at+1
 	}
-	return appendStatement(statements, text[start:])
+	for _, t := range sqltext.Tokens(text) {
+		if t.Text == ";" && !insideTrigger(words) {
+			end(t.At)
+			continue
+		}
+		words = append(words, t)
+	}
+	end(len(text))
+	return statements
 }
 
-func appendStatement(to []string, s string) []string {
-	if s = strings.TrimSpace(s); s != "" {
-		to = append(to, s)
-	}
-	return to
-}
-
-// after returns the position behind the next mark at or after i.
-func after(text string, i int, mark string) int {
-	if n := strings.Index(text[min(i, len(text)):], mark); n >= 0 {
-		return i + n + len(mark)
-	}
-	return len(text)
-}
-
-func insideTrigger(s string) bool {
-	words := strings.Fields(strings.ToUpper(s))
-	if len(words) < 3 || words[0] != "CREATE" {
+func insideTrigger(words []sqltext.Token) bool {
+	if len(words) < 3 || !words[0].Is("CREATE") || words[len(words)-1].Is("END") {
 		return false
 	}
-	isTrigger := words[1] == "TRIGGER" || (words[1] == "TEMP" || words[1] == "TEMPORARY") && words[2] == "TRIGGER"
-	return isTrigger && words[len(words)-1] != "END"
+	return words[1].Is("TRIGGER") || (words[1].Is("TEMP") || words[1].Is("TEMPORARY")) && words[2].Is("TRIGGER")
 }

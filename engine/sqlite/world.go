@@ -109,8 +109,14 @@ func (w *world) Connect(ctx context.Context) (racelab.Conn, error) {
 	return c, nil
 }
 
+// State reads all tables in one transaction, which sees one moment.
 func (w *world) State(ctx context.Context) (racelab.State, error) {
-	return tables.Read(ctx, w.admin, w.config.State)
+	tx, err := w.admin.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback()
+	return tables.Read(ctx, tx, w.config.State)
 }
 
 func (w *world) Reset(ctx context.Context) error {

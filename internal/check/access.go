@@ -4,10 +4,11 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
 )
 
 // An access is what the text of a statement says about the rows it touches.
@@ -25,64 +26,73 @@ type assignment struct{ column, value string }
 
 // accessOf reads op's text.
 func accessOf(op racelab.Op) access {
-	tokens := tokenize(op.Text, op.Args)
+	tokens := sqltext.Tokens(op.Text)
+	for i, args := 0, op.Args; i < len(tokens) && len(args) > 0; i++ {
+		if tokens[i].Kind == sqltext.Placeholder {
+			tokens[i] = sqltext.Token{Kind: sqltext.Number, Text: fmt.Sprint(args[0])}
+			args = args[1:]
+		}
+	}
 	if len(tokens) == 0 {
 		return access{}
 	}
-	a := access{verb: strings.ToUpper(tokens[0].text)}
-	where := find(tokens, 0, "WHERE")
+	a := access{verb: strings.ToUpper(tokens[0].Text)}
+	where := find(tokens, "WHERE")
 	switch a.verb {
 	case "SELECT", "DELETE":
-		from := find(tokens, 0, "FROM")
-		if from+1 >= len(tokens) {
+		if a.table = nameAfter(tokens, "FROM"); a.table == "" {
 			return access{}
 		}
-		a.table = strings.ToLower(tokens[from+1].text)
 	case "UPDATE":
-		set := find(tokens, 0, "SET")
-		if set != 2 || len(tokens) < 3 {
+		if len(tokens) < 3 || !tokens[2].Is("SET") {
 			return access{} // an alias, or nothing we read
 		}
-		a.table = strings.ToLower(tokens[1].text)
-		a.sets, a.relative = assignments(tokens[set+1 : max(where, set+1)])
+		a.table = strings.ToLower(tokens[1].Inside())
+		a.sets, a.relative = assignments(tokens[3:max(where, 3)])
 	case "INSERT":
-		into := find(tokens, 0, "INTO")
-		if into+1 >= len(tokens) {
+		if a.table = nameAfter(tokens, "INTO"); a.table == "" {
 			return access{}
 		}
-		a.table = strings.ToLower(tokens[into+1].text)
 		return a
 	default:
 		return access{}
 	}
-	if where+3 < len(tokens) && tokens[where+2].text == "=" && tokens[where+3].literal {
-		a.key = strings.ToLower(tokens[where+1].text) + "=" + tokens[where+3].text
-	}
+	a.key = key(tokens[where:])
 	return a
 }
 
+// key reads WHERE column = literal, at its end or followed by AND or FOR.
+func key(where []sqltext.Token) string {
+	if len(where) < 4 || where[2].Text != "=" || where[3].Kind != sqltext.Number && where[3].Kind != sqltext.String {
+		return ""
+	}
+	if rest := where[4:]; len(rest) > 0 && !rest[0].Is("AND") && !rest[0].Is("FOR") {
+		return ""
+	}
+	return strings.ToLower(where[1].Inside()) + "=" + where[3].Inside()
+}
+
 // assignments reads the list between SET and WHERE.
-func assignments(tokens []token) (sets []assignment, relative bool) {
-	depth := 0
-	start := 0
+func assignments(tokens []sqltext.Token) (sets []assignment, relative bool) {
+	depth, start := 0, 0
 	flush := func(end int) {
-		if end-start >= 3 && tokens[start+1].text == "=" {
+		if end-start >= 3 && tokens[start+1].Text == "=" {
 			value := make([]string, 0, end-start-2)
 			for _, t := range tokens[start+2 : end] {
-				value = append(value, t.text)
-				relative = relative || t.word
+				value = append(value, t.Inside())
+				relative = relative || t.Kind == sqltext.Word || t.Kind == sqltext.Name
 			}
-			sets = append(sets, assignment{strings.ToLower(tokens[start].text), strings.Join(value, " ")})
+			sets = append(sets, assignment{strings.ToLower(tokens[start].Inside()), strings.Join(value, " ")})
 		}
 		start = end + 1
 	}
 	for i, t := range tokens {
 		switch {
-		case t.text == "(":
+		case t.Text == "(":
 			depth++
-		case t.text == ")":
+		case t.Text == ")":
 			depth--
-		case t.text == "," && depth == 0:
+		case t.Text == "," && depth == 0:
 			flush(i)
 		}
 	}
@@ -90,61 +100,18 @@ func assignments(tokens []token) (sets []assignment, relative bool) {
 	return sets, relative
 }
 
-// find returns the position of a word at or after i, or len(tokens).
-func find(tokens []token, i int, word string) int {
-	for ; i < len(tokens); i++ {
-		if tokens[i].word && strings.EqualFold(tokens[i].text, word) {
-			return i
-		}
+// find returns the position of a keyword, or len(tokens).
+func find(tokens []sqltext.Token, keyword string) int {
+	if i := slices.IndexFunc(tokens, func(t sqltext.Token) bool { return t.Is(keyword) }); i >= 0 {
+		return i
 	}
 	return len(tokens)
 }
 
-type token struct {
-	text    string
-	word    bool // a name or keyword
-	literal bool // a number, a string or an argument
-}
-
-// tokenize cuts a statement into tokens, each ? being the next argument.
-func tokenize(text string, args []any) []token {
-	var tokens []token
-	next := 0
-	for i := 0; i < len(text); {
-		c := rune(text[i])
-		switch {
-		case unicode.IsSpace(c):
-			i++
-		case c == '?':
-			value := "?"
-			if next < len(args) {
-				value = fmt.Sprint(args[next])
-				next++
-			}
-			tokens = append(tokens, token{text: value, literal: true})
-			i++
-		case c == '\'' || c == '"' || c == '`':
-			inside, _, _ := strings.Cut(text[i+1:], string(c))
-			tokens = append(tokens, token{text: inside, word: c != '\'', literal: c == '\''})
-			i += len(inside) + 2
-		case isName(text[i]):
-			end := i
-			for end < len(text) && isName(text[end]) {
-				end++
-			}
-			t := token{text: text[i:end]}
-			t.literal = unicode.IsDigit(c)
-			t.word = !t.literal
-			tokens = append(tokens, t)
-			i = end
-		default:
-			tokens = append(tokens, token{text: string(text[i])})
-			i++
-		}
+// nameAfter returns the name behind a keyword, or "".
+func nameAfter(tokens []sqltext.Token, keyword string) string {
+	if i := find(tokens, keyword) + 1; i < len(tokens) {
+		return strings.ToLower(tokens[i].Inside())
 	}
-	return tokens
-}
-
-func isName(b byte) bool {
-	return b == '_' || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= 0x80
+	return ""
 }

@@ -7,6 +7,7 @@ package control
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -39,7 +40,8 @@ type flight struct {
 	waited bool
 }
 
-// NewRecorder gives each record to sink, which several goroutines may call.
+// NewRecorder gives each record to sink, which several goroutines may call and
+// which must not call the recorder.
 func NewRecorder(sink func(Record)) *Recorder {
 	return &Recorder{
 		sink:     sink,
@@ -125,44 +127,48 @@ func (r *Recorder) Watch(ctx context.Context, world racelab.World) {
 			return
 		case <-ticker.C:
 		}
-		conns := r.slow(now() - every)
-		if len(conns) == 0 {
+		slow := r.slow(now() - every)
+		if len(slow) == 0 {
 			continue
 		}
-		waits, err := world.Waits(ctx, conns)
+		at := now()
+		waits, err := world.Waits(ctx, slices.Sorted(maps.Keys(slow)))
 		if err != nil {
 			continue // the next tick asks again; without an answer nothing is claimed
 		}
 		for _, w := range waits {
-			r.wait(w)
+			r.wait(at, slow[w.Conn], w)
 		}
 	}
 }
 
-// slow lists the connections whose operation has been let in before t and is
-// not yet known to wait.
-func (r *Recorder) slow(t time.Duration) []racelab.ConnID {
+// slow gives the operations that were let in before t and are not yet known to
+// wait.
+func (r *Recorder) slow(t time.Duration) map[racelab.ConnID]*flight {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var conns []racelab.ConnID
+	slow := map[racelab.ConnID]*flight{}
 	for id, f := range r.inFlight {
 		if f.since < t && !f.waited {
-			conns = append(conns, id)
+			slow[id] = f
 		}
 	}
-	slices.Sort(conns)
-	return conns
+	return slow
 }
 
-func (r *Recorder) wait(w racelab.Wait) {
-	at := now()
+// wait records what was asked at a moment when f was in flight. If it has left
+// since, or another operation has taken its place on the connection, it is too
+// late to say so: a wait would be recorded after its own end.
+func (r *Recorder) wait(at time.Duration, f *flight, w racelab.Wait) {
 	r.mu.Lock()
-	f := r.inFlight[w.Conn]
-	if f == nil || f.waited {
-		r.mu.Unlock()
+	defer r.mu.Unlock()
+	if f == nil || r.inFlight[w.Conn] != f || f.waited {
 		return
 	}
 	f.waited = true
-	r.mu.Unlock()
-	r.sink(Record{At: at, Event: racelab.Event{Kind: racelab.Waiting, Op: f.op, What: w.What}, Conn: w.Conn, Holders: w.On})
+	r.sink(Record{
+		At:    at,
+		Event: racelab.Event{Kind: racelab.Waiting, Op: f.op, What: w.What, Outside: w.Outside},
+		Conn:  w.Conn, Holders: w.On,
+	})
 }

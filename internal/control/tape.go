@@ -83,7 +83,7 @@ func (t *Tape) History() ([]racelab.Event, []time.Duration) {
 // Decode reads a record that was written as JSON.
 func Decode(line []byte) (Record, error) {
 	var r Record
-	if err := DecodeValues(line, &r); err != nil {
+	if err := decode(line, &r); err != nil {
 		return Record{}, fmt.Errorf("read a record: %w", err)
 	}
 	r.Event = withValues(r.Event)
@@ -93,7 +93,7 @@ func Decode(line []byte) (Record, error) {
 // DecodeEvents reads a list of events that was written as JSON.
 func DecodeEvents(b []byte) ([]racelab.Event, error) {
 	var events []racelab.Event
-	if err := DecodeValues(b, &events); err != nil {
+	if err := decode(b, &events); err != nil {
 		return nil, fmt.Errorf("read a history: %w", err)
 	}
 	for i := range events {
@@ -102,8 +102,8 @@ func DecodeEvents(b []byte) ([]racelab.Event, error) {
 	return events, nil
 }
 
-// DecodeValues is json.Unmarshal with whole numbers kept whole.
-func DecodeValues(b []byte, v any) error {
+// decode is json.Unmarshal with whole numbers kept whole.
+func decode(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	return d.Decode(v)

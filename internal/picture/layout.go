@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
 )
 
 // A Mark says something beside an event, which is then part of the finding.
@@ -103,23 +104,25 @@ func Lay(run racelab.Run, marks Mark) Layout {
 }
 
 func waitText(e racelab.Event) string {
-	who := "somebody outside this run"
-	if len(e.On) > 0 {
-		names := make([]string, len(e.On))
-		for i, s := range e.On {
-			names[i] = string(s)
-		}
-		who = strings.Join(names, " and ")
-	}
 	what := "a lock"
 	if e.What != "" {
 		what = "the " + e.What + " lock"
 	}
-	return fmt.Sprintf("waits for %s, which %s holds", what, who)
+	names := make([]string, len(e.On))
+	for i, s := range e.On {
+		names[i] = string(s)
+	}
+	switch {
+	case len(names) > 0:
+		return fmt.Sprintf("waits for %s, which %s holds", what, strings.Join(names, " and "))
+	case e.Outside != "":
+		return fmt.Sprintf("waits for %s: %s", what, e.Outside)
+	}
+	return "waits for " + what // its holder is not in the picture
 }
 
 func describe(e racelab.Event) (name, text, result string, failed bool) {
-	name, text = e.Op.Name(), e.Op.String()
+	name, text = e.Op.Name(), sqltext.Inline(e.Op.Text, e.Op.Args)
 	if e.Op.Kind == racelab.Window {
 		text = "(" + text + " pass)"
 	}
@@ -135,7 +138,7 @@ func describe(e racelab.Event) (name, text, result string, failed bool) {
 	case len(rows.Rows) == 1:
 		values := make([]string, len(rows.Rows[0]))
 		for i, v := range rows.Rows[0] {
-			values[i] = racelab.Literal(v)
+			values[i] = sqltext.Literal(v)
 		}
 		result = strings.Join(values, ", ")
 	default:

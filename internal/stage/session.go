@@ -83,7 +83,6 @@ func (s *Session) Call(ctx context.Context, st *racelab.Strategy, role string, a
 		Args:    args,
 		Tries:   Tries,
 		Process: s.process.value(st),
-		Now:     time.Now,
 		Window: func(ctx context.Context) error {
 			if window.Max <= 0 {
 				return nil

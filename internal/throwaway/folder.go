@@ -30,7 +30,7 @@ const (
 type Folder struct {
 	Path string
 	lock *os.File
-	as   *account // whom servers run as; nil: ourselves
+	as   *account // whom its server runs as; nil: ourselves
 }
 
 // NewFolder makes a folder in the system's place for temporary files, and
@@ -56,16 +56,8 @@ func NewFolder() (*Folder, error) {
 }
 
 func (f *Folder) own(parent string) (err error) {
-	if f.lock, err = takeLock(filepath.Join(f.Path, lockFile), os.O_CREATE); err != nil {
+	if f.lock, err = TakeLock(filepath.Join(f.Path, lockFile)); err != nil {
 		return err
-	}
-	if os.Geteuid() == 0 {
-		if f.as, err = unprivileged(); err != nil {
-			return err
-		}
-		if err := os.Chown(f.Path, int(f.as.uid), int(f.as.gid)); err != nil {
-			return err
-		}
 	}
 	named := filepath.Join(parent, prefix+strings.TrimPrefix(filepath.Base(f.Path), unnamed))
 	if err := os.Rename(f.Path, named); err != nil {
@@ -92,16 +84,46 @@ func (f *Folder) Remove() error {
 	return errors.Join(err, f.lock.Close())
 }
 
+// ErrLocked says that another process holds a lock.
+var ErrLocked = errors.New("in use by another process")
+
+// TakeLock makes the file if need be and locks it, or fails with ErrLocked.
+// Closing the file, as the end of the process does, gives the lock up.
+func TakeLock(path string) (*os.File, error) { return takeLock(path, os.O_CREATE) }
+
 func takeLock(path string, flag int) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|flag, 0o600)
+	file, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		file.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = ErrLocked
+		}
 		return nil, err
 	}
+	// Who had the lock before may have removed the file since we opened it.
+	here, err := os.Stat(path)
+	if held, _ := file.Stat(); err != nil || !os.SameFile(here, held) {
+		file.Close()
+		return nil, ErrLocked
+	}
 	return file, nil
+}
+
+// ours reports whether we made a folder: its owner is us or, for those we gave
+// to a server, the user we run servers as.
+func ours(info os.FileInfo) bool {
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return false
+	}
+	if int(owner.Uid) == os.Geteuid() {
+		return true
+	}
+	as, err := unprivileged()
+	return os.Geteuid() == 0 && err == nil && owner.Uid == as.uid
 }
 
 // sweep removes the folders in parent whose owner is gone. What it may not
@@ -117,10 +139,17 @@ func sweep(parent string) {
 		if !e.IsDir() || !making && !strings.HasPrefix(e.Name(), prefix) {
 			continue
 		}
-		if info, err := e.Info(); making && (err != nil || time.Since(info.ModTime()) < time.Minute) {
+		info, err := e.Info()
+		if err != nil || !ours(info) {
+			continue
+		}
+		if making && time.Since(info.ModTime()) < time.Minute {
 			continue // its maker is about to lock it
 		}
 		lock, err := takeLock(filepath.Join(path, lockFile), 0)
+		if making && errors.Is(err, os.ErrNotExist) {
+			os.Remove(path) // its maker never came to lock it; only if empty
+		}
 		if err != nil {
 			continue
 		}

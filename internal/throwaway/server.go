@@ -35,8 +35,24 @@ func unprivileged() (*account, error) {
 	return nil, errors.New("database servers do not run as root, and there is no user postgres, mysql or nobody to run one as")
 }
 
-// Command prepares a program that works in the folder: as an unprivileged user
-// if we are root, in a process group of its own so that Ctrl-C reaches it only
+// NewServerFolder is NewFolder for a database server to live in. As root, which
+// servers refuse to run as, it gives the folder to an unprivileged user.
+func NewServerFolder() (*Folder, error) {
+	f, err := NewFolder()
+	if err != nil || os.Geteuid() != 0 {
+		return f, err
+	}
+	if f.as, err = unprivileged(); err == nil {
+		err = os.Chown(f.Path, int(f.as.uid), int(f.as.gid))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Remove())
+	}
+	return f, nil
+}
+
+// Command prepares a program that works in the folder: as the user the folder
+// was given to, in a process group of its own so that Ctrl-C reaches it only
 // through us, and without our environment's secrets.
 func (f *Folder) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...)

@@ -36,6 +36,15 @@ func newFolder(t *testing.T) *Folder {
 	return f
 }
 
+func newServerFolder(t *testing.T) *Folder {
+	t.Helper()
+	f, err := NewServerFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
@@ -105,7 +114,7 @@ func TestFoldersMadeAtTheSameTimeLeaveEachOtherAlone(t *testing.T) {
 
 func TestALeftoverServerIsKilledWithItsFolder(t *testing.T) {
 	temp(t)
-	f := newFolder(t)
+	f := newServerFolder(t)
 	p, err := f.Start(f.Command(t.Context(), "sh", "-c", "while :; do sleep 1; done", f.Path))
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +130,7 @@ func TestALeftoverServerIsKilledWithItsFolder(t *testing.T) {
 
 func TestStopKillsAServerThatDoesNotListen(t *testing.T) {
 	temp(t)
-	f := newFolder(t)
+	f := newServerFolder(t)
 	defer f.Remove()
 	p, err := f.Start(f.Command(t.Context(), "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"))
 	if err != nil {

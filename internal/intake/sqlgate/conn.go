@@ -5,9 +5,9 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
-	"strings"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
 	"github.com/racelab/racelab/internal/tables"
 )
 
@@ -88,23 +88,23 @@ func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue,
 
 // kindOf tells the statements that end or begin a transaction from the rest.
 func kindOf(text string) racelab.OpKind {
-	words := strings.Fields(strings.ToUpper(strings.TrimRight(text, "; \t\r\n")))
+	words := sqltext.Tokens(text)
 	if len(words) == 0 {
 		return racelab.Exec
 	}
-	switch words[0] {
-	case "BEGIN":
+	switch first := words[0]; {
+	case first.Is("BEGIN"), first.Is("START"):
 		return racelab.Begin
-	case "START":
-		return racelab.Begin
-	case "COMMIT", "END":
+	case first.Is("COMMIT") && !second(words, "PREPARED"), first.Is("END"):
 		return racelab.Commit
-	case "ROLLBACK":
-		if len(words) == 1 || words[1] != "TO" && words[1] != "PREPARED" {
-			return racelab.Rollback
-		}
+	case first.Is("ROLLBACK") && !second(words, "TO") && !second(words, "PREPARED"):
+		return racelab.Rollback
 	}
 	return racelab.Exec
+}
+
+func second(words []sqltext.Token, keyword string) bool {
+	return len(words) > 1 && words[1].Is(keyword)
 }
 
 // noteText follows transactions that the session spells itself.
@@ -204,6 +204,3 @@ func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
 	}
 	return driver.ErrSkip
 }
-
-// Unwrap gives the driver's own connection, to sql.Conn.Raw among others.
-func (c *conn) Unwrap() driver.Conn { return c.driver }

@@ -15,6 +15,7 @@ import (
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/engine/sqlite"
 	"github.com/racelab/racelab/internal/intake/sqlgate"
+	"github.com/racelab/racelab/internal/sqltext"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,7 +43,7 @@ func (l *log) Enter(_ context.Context, op racelab.Op) (racelab.Op, error) {
 func (l *log) Leave(_ context.Context, op racelab.Op, r racelab.Result) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	line := fmt.Sprintf("%s %s: %s", op.Kind, op, r.Class)
+	line := fmt.Sprintf("%s %s: %s", op.Kind, sqltext.Inline(op.Text, op.Args), r.Class)
 	if r.Rows != nil {
 		line += fmt.Sprint(" ", r.Rows.Rows)
 	}
