@@ -102,9 +102,23 @@ type Dialect struct {
 	// AutoKey, Int32 and Unsigned are column definitions: a generated primary
 	// key, and whole numbers of 32 bits whose range the engine enforces.
 	AutoKey, Int32, Unsigned func(column string) string
+	// Locking says what an operation of that text may do to locks at a level.
+	// To say too much costs time; so does to leave out MayWait or MayHold, for
+	// whoever takes long is asked about anyway.
+	Locking func(text string, l Level) Locking
 	// Classify says how an operation that returned err ended; nil is OK.
 	Classify func(error) Class
 }
+
+// Locking is what an operation may do to the locks of a database.
+type Locking uint8
+
+const (
+	MayWait Locking = 1 << iota // for a lock of another connection
+	MayHold                     // one until its transaction ends
+	MayKeep                     // one beyond that
+	MayFree                     // one while its transaction goes on
+)
 
 // Level returns l if the dialect has it, its first if l is "", and otherwise
 // an error that lists what there is.

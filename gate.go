@@ -13,3 +13,11 @@ type Gate interface {
 	// Leave returns when the session may see the result.
 	Leave(ctx context.Context, op Op, r Result) error
 }
+
+// Memory is how shared memory reaches the gate under control: one session runs
+// its own code at a time, so an operation is that session's.
+type Memory interface {
+	// Pass lets op pass the gate; do is what it does to the memory. It does
+	// not return if the run is over.
+	Pass(op Op, do func(SessionID))
+}

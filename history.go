@@ -21,6 +21,9 @@ type Event struct {
 	// Outside is why control was lost: nobody of this run is waited for.
 	Outside string `json:"outside,omitempty"`
 	Result  Result `json:"result,omitzero"`
+	// Ready are, under control, the choices there were when an operation was
+	// let in, its own among them, in the order of the sessions.
+	Ready []Choice `json:"-"`
 }
 
 // A History is what happened in a run, in order, and what it left.

@@ -36,9 +36,11 @@ const (
 	Begin    OpKind = "begin"
 	Commit   OpKind = "commit"
 	Rollback OpKind = "rollback"
-	Query    OpKind = "query"  // a statement read with its rows
-	Exec     OpKind = "exec"   // a statement of which only the count is read
-	Window   OpKind = "window" // time between read and write
+	Query    OpKind = "query"   // a statement read with its rows
+	Exec     OpKind = "exec"    // a statement of which only the count is read
+	Window   OpKind = "window"  // time between read and write
+	Acquire  OpKind = "acquire" // of a lock in shared memory
+	Release  OpKind = "release"
 )
 
 // An Op is one operation of a session: what happens between two gates.
@@ -51,6 +53,10 @@ type Op struct {
 	Text    string    `json:"text,omitempty"`
 	Args    []any     `json:"args,omitempty"`
 	Pos     string    `json:"pos,omitempty"` // file:line in the session's own code
+
+	// Obstacles are the sessions that have to move before the operation can
+	// be let in; nil never has any. Only shared memory knows beforehand.
+	Obstacles func() []SessionID `json:"-"`
 }
 
 // Name returns the operation's name in a schedule: A1.

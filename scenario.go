@@ -17,6 +17,7 @@ type Scenario struct {
 
 	Setup      func(Dialect) []string // schema and seed
 	State      []string               // the tables compared at the end
+	Generated  []string               // "table.column" whose values the database makes up, and nothing refers to
 	Cast       []Role                 // sessions A, B, ... in order
 	Strategies []Strategy
 	Invariants []Invariant
@@ -46,8 +47,9 @@ type Strategy struct {
 	Endpoints []string // names under which the reference laboratory has it
 	Body      map[string]Body
 	// Process makes what the sessions of one process share: a mutex, a cache.
-	// It is called once per run and simulated process.
-	Process func() any
+	// It is called once per run and simulated process; the memory is nil in
+	// free running.
+	Process func(Memory) any
 }
 
 // A Body is what a role does in a strategy: ordinary Go over database/sql. The

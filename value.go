@@ -7,15 +7,19 @@ import (
 )
 
 // A Value is a scalar as histories, states and calls' results hold it: nil,
-// bool, int64, float64 or string.
+// bool, int64, float64, string or Time.
 type Value any
+
+// A Time is a time as RFC 3339 has it, in UTC. It is never the same twice, so
+// it is not compared.
+type Time string
 
 // ValueOf brings what a database driver scanned to a Value, so that drivers
 // that differ in their Go types give equal histories. Bytes become a string,
-// times RFC 3339 in UTC; an unknown type its printed form.
+// an unknown type its printed form.
 func ValueOf(v any) Value {
 	switch v := v.(type) {
-	case nil, bool, int64, float64, string:
+	case nil, bool, int64, float64, string, Time:
 		return v
 	case []byte:
 		return string(v)
@@ -31,7 +35,7 @@ func ValueOf(v any) Value {
 	case float32:
 		return float64(v)
 	case time.Time:
-		return v.UTC().Format(time.RFC3339Nano)
+		return Time(v.UTC().Format(time.RFC3339Nano))
 	default:
 		return fmt.Sprint(v)
 	}

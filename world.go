@@ -18,6 +18,12 @@ type World interface {
 	// Waits is Blocked with the reason: on whom each one waits. It may take
 	// a few milliseconds.
 	Waits(context.Context, []ConnID) ([]Wait, error)
+	// End ends connections of this world whose process has died, and returns
+	// when nothing of them is left: what they had begun is committed or rolled
+	// back, and their locks are free. A server may not notice that a client is
+	// gone while its statement waits, and would run it later. One that has
+	// ended already, or is no session of this world, is left alone.
+	End(context.Context, []ConnID) error
 	// State reads the declared tables.
 	State(context.Context) (State, error)
 	// Reset brings the tables back to what the set-up made. No session may

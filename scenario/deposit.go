@@ -35,7 +35,8 @@ is missing was paid in and is gone.`,
 			"INSERT INTO account (id, balance) VALUES (1, 0)",
 		}
 	},
-	State: []string{"account", "ledger"},
+	State:     []string{"account", "ledger"},
+	Generated: []string{"ledger.id"},
 	Cast: []racelab.Role{
 		{Name: "depositor", Calls: []racelab.Args{{"account": int64(1), "amount": int64(100)}}},
 		{Name: "depositor", Calls: []racelab.Args{{"account": int64(1), "amount": int64(100)}}},
@@ -105,7 +106,7 @@ is missing was paid in and is gone.`,
 			Name:    "process-mutex",
 			Summary: "a mutex of the process: right in one process, wrong across several",
 			Body:    depositor(depositProcessMutex),
-			Process: func() any { return new(mem.Mutex) },
+			Process: func(m racelab.Memory) any { return mem.NewMutex(m) },
 		},
 		{
 			Name:      "immediate",

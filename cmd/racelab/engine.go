@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -16,9 +17,11 @@ import (
 // engineFlags are the flags by which every command takes an engine.
 type engineFlags struct {
 	engine, dsn, dsnFile, level string
+	given                       *pflag.FlagSet
 }
 
 func (f *engineFlags) add(flags *pflag.FlagSet) {
+	f.given = flags
 	flags.StringVar(&f.engine, "engine", "", "sqlite (embedded, the default), postgres or mysql (alias mariadb)")
 	flags.StringVar(&f.dsn, "dsn", "", "server to use: postgres://..., mysql://... or sqlite:PATH (better: --dsn-file or RACELAB_DSN, which no process list shows)")
 	flags.StringVar(&f.dsnFile, "dsn-file", "", "file that holds the DSN")
@@ -30,18 +33,9 @@ func (f *engineFlags) resolve() (racelab.Engine, string, racelab.Level, error) {
 	fail := func(err error) (racelab.Engine, string, racelab.Level, error) {
 		return racelab.Engine{}, "", "", usage("%w", err)
 	}
-	address := f.dsn
-	switch {
-	case f.dsn != "" && f.dsnFile != "":
-		return fail(errors.New("--dsn and --dsn-file exclude each other"))
-	case f.dsnFile != "":
-		b, err := os.ReadFile(f.dsnFile)
-		if err != nil {
-			return fail(err)
-		}
-		address = strings.TrimSpace(string(b))
-	case f.dsn == "":
-		address = os.Getenv("RACELAB_DSN")
+	address, err := f.address()
+	if err != nil {
+		return fail(err)
 	}
 	e, err := dsn.Resolve(f.engine, address)
 	if err != nil {
@@ -57,6 +51,48 @@ func (f *engineFlags) resolve() (racelab.Engine, string, racelab.Level, error) {
 		}
 	}
 	return e, address, l, nil
+}
+
+const mostDSN = 64 << 10 // bytes of a file that holds one
+
+// address returns the DSN that was given, "" if none was. A way to give one
+// that gives none is an error: it would mean another database than was meant.
+func (f *engineFlags) address() (string, error) {
+	switch {
+	case f.dsn != "" && f.dsnFile != "":
+		return "", errors.New("--dsn and --dsn-file exclude each other")
+	case f.given.Changed("dsn") && strings.TrimSpace(f.dsn) == "":
+		return "", errors.New("--dsn is empty: write postgres://..., mysql://... or sqlite:PATH")
+	case f.dsn != "":
+		return f.dsn, nil
+	case f.given.Changed("dsn-file") && f.dsnFile == "":
+		return "", errors.New("--dsn-file names no file")
+	case f.dsnFile == "":
+		return os.Getenv("RACELAB_DSN"), nil
+	}
+	file, err := os.Open(f.dsnFile)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	b, err := io.ReadAll(io.LimitReader(file, mostDSN+1))
+	if err != nil {
+		return "", err
+	}
+	if len(b) > mostDSN {
+		return "", fmt.Errorf("%s, given with --dsn-file, holds more than %d KiB: that is no DSN", f.dsnFile, mostDSN>>10)
+	}
+	address := strings.TrimSpace(string(b))
+	if address == "" {
+		return "", fmt.Errorf("%s, given with --dsn-file, holds no DSN", f.dsnFile)
+	}
+	return address, nil
+}
+
+// unsaid reports whether a line to type again cannot name the database, because
+// its DSN came as a flag or from the environment.
+func (f *engineFlags) unsaid() bool {
+	return f.dsnFile == "" && (f.dsn != "" || os.Getenv("RACELAB_DSN") != "")
 }
 
 // start opens the engine's server.

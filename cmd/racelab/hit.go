@@ -4,26 +4,25 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/racelab/racelab/internal/load"
-	"github.com/racelab/racelab/internal/nearest"
 	"github.com/racelab/racelab/internal/stage"
-	"github.com/racelab/racelab/scenario"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
+// notAvailable is the class with which a laboratory, and nothing else, says that
+// its engine does not have a strategy.
+const notAvailable = "not-available"
+
 const (
-	hitLab    = "http://127.0.0.1:8080"
+	hitLab    = "http://" + labAddress
 	hitTarget = "atomic_long_delay"
 	hitGrace  = 3 * time.Second // at Ctrl-C, for what is under way; and for a picture
 )
@@ -54,11 +53,13 @@ A request without an answer (a time-out, a reset, 502, 504) is neither a success
 nor a failure until the ledger says which. Latency counts from when a request
 was meant to start, also if it had to wait for its turn.
 
+To a lab that is still busy with others after --settle nothing is sent.
+
 Exit codes: 0 nothing is lost; 1 money is lost, or an acknowledged deposit is
 not recorded; 3 nobody can say; 2 usage, or a strategy that the lab's engine does
 not have; 4 nothing answers at first; 130 Ctrl-C, after the verdict on what was
 sent. --expect anomaly turns 0 and 1 round.`,
-		Example: `  racelab hit --wait 0                          # ten deposits at once
+		Example: `  racelab hit non_atomic_long_delay --wait 0    # ten deposits at once
   racelab hit for-update --wait 0               # the fix
   racelab hit non_atomic_no_delay -n 5000 --amount 1 --wait 0 --concurrency 32
   racelab hit read-modify-write --window 300ms..1s --wait 0.1 --json`,
@@ -68,15 +69,14 @@ sent. --expect anomaly turns 0 and 1 round.`,
 			if len(args) > 0 {
 				target = args[0]
 			}
+			if env := os.Getenv("RACELAB_LAB"); env != "" && !c.Flags().Changed("lab") {
+				f.lab = env // not as the flag's default, which --help prints: it may hold a password
+			}
 			return hit(c, target, f)
 		},
 	}
-	lab := hitLab
-	if env := os.Getenv("RACELAB_LAB"); env != "" {
-		lab = env
-	}
 	flags := c.Flags()
-	flags.StringVar(&f.lab, "lab", lab, "URL of the lab (RACELAB_LAB)")
+	flags.StringVar(&f.lab, "lab", hitLab, "URL of the lab (RACELAB_LAB)")
 	flags.IntVarP(&f.n, "requests", "n", 10, "how many requests")
 	flags.IntVar(&f.concurrency, "concurrency", 0, "requests under way together at most (0: as many as needed, up to 1000)")
 	flags.StringVar(&f.wait, "wait", "1", "time between starts: seconds (0.5) or with a unit (500ms); 0: all together")
@@ -105,7 +105,7 @@ func hit(c *cobra.Command, target string, f hitFlags) error {
 	h.Plan.Started = screen.started
 	h.Plan.Ended = func(r load.Result) {
 		screen.ended(r)
-		if h.MustLab && r.Status == http.StatusNotImplemented && lacking == "" {
+		if r.Status == http.StatusNotImplemented && (h.MustLab || r.Class == notAvailable) && lacking == "" {
 			lacking = cmp.Or(r.Detail, target+" is not available: the lab answers 501")
 			stop() // the others would hear the same
 		}
@@ -117,13 +117,22 @@ func hit(c *cobra.Command, target string, f hitFlags) error {
 	case err != nil:
 		return f.trouble(target, err)
 	case lacking != "":
-		return &exit{code: exitUsage, name: "not-available", remedy: "see `racelab list`", err: errors.New(lacking)}
+		return &exit{code: exitUsage, name: notAvailable, remedy: "see `racelab list`", err: errors.New(lacking)}
 	}
 	if f.json {
 		err = writeJSON(c.OutOrStdout(), report)
 	} else {
-		command := func(target string) string { return f.command(c.Flags(), target) }
-		err = printHit(c.OutOrStdout(), report, hitHistory(ctx, h, report), target, command)
+		again := hitLine(c, target, h.Plan.URL)
+		fix := ""
+		if raced(report) > 0 {
+			fix = hitFix(report)
+		}
+		if fix == target {
+			fix = ""
+		} else if fix != "" {
+			fix = hitLine(c, fix, h.Plan.URL)
+		}
+		err = printHit(c.OutOrStdout(), report, hitHistory(ctx, h, report), fix, again)
 	}
 	if err != nil {
 		return err
@@ -176,59 +185,14 @@ func (f hitFlags) hit(target string) (load.Hit, error) {
 		if err != nil {
 			return h, usage("--window: %w", err)
 		}
-		fields.Set("window", window.String())
+		h.Window = window.String()
+		fields.Set("window", h.Window)
+	} else if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "_no_delay") {
+		h.Window = stage.Span{}.String() // whatever the lab's is
 	}
 	h.Plan.URL, h.MustLab = u.String(), named
 	h.Lab = load.NewLab(u, f.allowHost)
 	return h, nil
-}
-
-// address returns the URL that a target means, and whether it is the lab's by
-// its name.
-func (f hitFlags) address(target string) (u *url.URL, named bool, err error) {
-	if strings.Contains(target, "://") {
-		u, err := parseHTTP(target)
-		return u, false, err
-	}
-	if u, err = parseHTTP(f.lab); err != nil {
-		return nil, false, fmt.Errorf("--lab: %w", err)
-	}
-	if u.Path != "" && u.Path != "/" || u.RawQuery != "" {
-		return nil, false, fmt.Errorf("--lab is %s: give only scheme, host and port", f.lab)
-	}
-	deposit, _ := scenario.Named("deposit")
-	var endpoints, strategies []string
-	for _, st := range deposit.Strategies {
-		strategies = append(strategies, st.Name)
-		for _, e := range st.Endpoints {
-			if !slices.Contains(endpoints, e) {
-				endpoints = append(endpoints, e)
-			}
-		}
-	}
-	switch {
-	case slices.Contains(endpoints, target):
-		u.Path = "/demo/" + target + "/"
-	case slices.Contains(strategies, target):
-		u.Path = "/deposit/" + target
-	default:
-		return nil, false, nearest.Unknown("endpoint or strategy", target, append(endpoints, strategies...))
-	}
-	return u, true, nil
-}
-
-func parseHTTP(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil:
-		return nil, err
-	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		return nil, fmt.Errorf("%q is no http:// URL", s)
-	case u.User != nil:
-		return nil, fmt.Errorf("the URL for %s holds a name or password: that would be in every report", u.Host)
-	}
-	u.Fragment = ""
-	return u, nil
 }
 
 // trouble says why nothing was sent.
@@ -260,35 +224,15 @@ func (f hitFlags) code(r load.Report, interrupted bool) int {
 	return exitUnknown
 }
 
-// command is the line that sends the same to a target.
-func (f hitFlags) command(flags *pflag.FlagSet, target string) string {
-	line := []string{"racelab hit"}
-	if target != hitTarget {
-		line = append(line, shellQuote(target))
-	}
-	if f.lab != hitLab && !strings.Contains(target, "://") {
-		line = append(line, "--lab "+shellQuote(f.lab))
-	}
-	flags.Visit(func(flag *pflag.Flag) {
-		switch flag.Name {
-		case "lab", "json", "expect":
-		case "requests":
-			line = append(line, "-n "+flag.Value.String())
-		case "allow-host":
-			line = append(line, "--allow-host")
-		default:
-			line = append(line, "--"+flag.Name+" "+shellQuote(flag.Value.String()))
+// hitLine is the line that sends the same to a target of the lab at a URL.
+func hitLine(c *cobra.Command, target, at string) string {
+	if u, err := url.Parse(at); err == nil && !strings.Contains(target, "://") {
+		if lab := u.Scheme + "://" + u.Host; lab != hitLab {
+			_ = c.Flags().Set("lab", lab) // also where it came from the environment, or as part of the target
 		}
-	})
-	return strings.Join(line, " ")
-}
-
-// shellQuote leaves alone what no shell reads as something else.
-func shellQuote(s string) string {
-	if s != "" && strings.IndexFunc(s, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_./:=@%+,", r)
-	}) < 0 {
-		return s
 	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	if target == hitTarget {
+		target = ""
+	}
+	return lineOf(c, target)
 }

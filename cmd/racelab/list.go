@@ -43,8 +43,10 @@ type availability struct {
 func listCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:     "list",
-		Short:   "List the exhibits and their strategies",
+		Use:   "list",
+		Short: "List the exhibits and their strategies",
+		Long: `Lists the exhibits with their strategies. One that is safe is declared to hold on
+every engine and at every level it is available at, also across processes.`,
 		Example: "  racelab list\n  racelab list --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -55,7 +57,7 @@ func listCommand() *cobra.Command {
 			for _, s := range listing().Scenarios {
 				fmt.Fprintf(w, "%s\t%s\n", s.Name, s.Summary)
 				for _, st := range s.Strategies {
-					fmt.Fprintf(w, "  /%s\t%s%s\n", st.Name, st.Summary, restriction(st.Engines))
+					fmt.Fprintf(w, "  /%s\t%s  %s%s\n", st.Name, mark(st.Safe), st.Summary, restriction(st.Engines))
 				}
 			}
 			return w.Flush()
@@ -70,14 +72,25 @@ func listing() listReport {
 	for _, s := range scenario.All {
 		l := listedScenario{Name: s.Name, Summary: s.Summary, Sessions: len(s.Cast), Sources: s.Sources}
 		for i := range s.Strategies {
-			st := &s.Strategies[i]
-			l.Strategies = append(l.Strategies, listedStrategy{
-				Name: st.Name, Summary: st.Summary, Endpoints: append([]string{}, st.Endpoints...), Safe: st.Safe, Engines: engines(st),
-			})
+			l.Strategies = append(l.Strategies, listed(&s.Strategies[i]))
 		}
 		r.Scenarios = append(r.Scenarios, l)
 	}
 	return r
+}
+
+func listed(st *racelab.Strategy) listedStrategy {
+	return listedStrategy{
+		Name: st.Name, Summary: st.Summary, Endpoints: append([]string{}, st.Endpoints...), Safe: st.Safe, Engines: engines(st),
+	}
+}
+
+// mark says what a strategy is declared to be.
+func mark(safe bool) string {
+	if safe {
+		return "safe"
+	}
+	return "racy"
 }
 
 // engines says where a strategy is available, and at which levels.

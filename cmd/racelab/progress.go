@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"time"
 )
 
@@ -10,24 +11,39 @@ import (
 type progress struct {
 	w     io.Writer // nil if nobody is looking
 	what  string
+	done  int
 	of    int
 	shown time.Time
 }
 
 func newProgress(w io.Writer, what string, of int) *progress {
 	p := &progress{what: what, of: of, shown: time.Now()}
-	if isTerminal(w) {
+	if isTerminal(w) && os.Getenv("TERM") != "dumb" { // which knows no way to take a line back
 		p.w = w
 	}
 	return p
 }
 
 func (p *progress) at(done int) {
+	p.done = done
 	if p.w == nil || time.Since(p.shown) < 100*time.Millisecond {
 		return
 	}
+	p.show("")
+}
+
+// note says beside how far it is why it does not go on.
+func (p *progress) note(why string) {
+	if p.w != nil {
+		p.show(": " + printable(why))
+	}
+}
+
+func (p *progress) show(why string) {
 	p.shown = time.Now()
-	fmt.Fprintf(p.w, "\r\x1b[K%s %d of %d", p.what, done, p.of)
+	// A line that wraps could not be taken back.
+	line := []rune(fmt.Sprintf("%s %d of %d%s", p.what, p.done, p.of, why))
+	fmt.Fprintf(p.w, "\r\x1b[K%s", string(line[:min(len(line), columns(p.w)-1)]))
 }
 
 func (p *progress) clear() {

@@ -16,9 +16,11 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"empty": empty,
-			"lab":   openLab,
+			"exits":    exits,
+			"again":    again,
+			"signaled": signaled,
+			"empty":    empty,
+			"lab":      openLab,
 		},
 	})
 }

@@ -34,10 +34,11 @@ of racy-django (POST /demo/<name>/) and one for each strategy (POST /deposit/<na
 Every flag can be given as an environment variable too: RACELAB_LISTEN,
 RACELAB_WORKERS, RACELAB_DSN and so on. Flags win.
 
-SIGINT or SIGTERM lets the requests that are in flight end; a second one does not.
+SIGINT or SIGTERM lets the requests that are in flight end, for as long as
+--front-timeout at the most; a second one cuts them off.
 
-Exit codes: 2 usage; 4 the engine cannot be reached, or the port is taken;
-130 a second signal cut requests off.`,
+Exit codes: 1 requests had not ended in that time; 2 usage; 4 the engine cannot be
+reached, or the port is taken; 130 a second signal cut requests off.`,
 		Example: `  racelab serve
   racelab serve --engine mysql --workers 8 --window 3s..10s
   racelab serve --listen localhost:80                   # where racy-django's own tool looks
@@ -121,12 +122,9 @@ func serve(c *cobra.Command, f serveFlags) error {
 		if f.json {
 			return writeJSON(c.OutOrStdout(), r)
 		}
-		target := ""
-		if r.URL != lab.DefaultURL {
-			target = " --lab " + r.URL
-		}
-		_, err := fmt.Fprintf(c.OutOrStdout(), "racelab serves on %s: %s %s, %s\ntry      racelab hit%s --wait 0\nor       racelab hit row_locking_atomic_long_delay%s --wait 0\nCtrl-C ends it\n",
-			r.URL, r.Product, r.Version, count(r.Workers, "worker"), target, target)
+		loses, holds := lab.Try(r.URL)
+		_, err := fmt.Fprintf(c.OutOrStdout(), "racelab serves on %s: %s %s, %s\nloses    %s\nholds    %s\nCtrl-C ends it\n",
+			r.URL, r.Product, r.Version, count(r.Workers, "worker"), loses, holds)
 		return err
 	})
 	var taken lab.Taken
@@ -135,6 +133,8 @@ func serve(c *cobra.Command, f serveFlags) error {
 		return nil
 	case errors.As(err, &taken):
 		return &exit{code: exitUnreachable, name: "port-taken", remedy: "listen elsewhere: `racelab serve --listen 127.0.0.1:0` takes any free port", err: err}
+	case errors.Is(err, lab.ErrLate):
+		return &exit{code: exitViolated, name: "requests-cut", remedy: "what became of them, only the ledger can say: --front-timeout is how long they get", err: fmt.Errorf("serve: %w", err)}
 	case errors.Is(err, lab.ErrCut):
 		return &exit{code: exitInterrupted, name: "interrupted", err: err}
 	}

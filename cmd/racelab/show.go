@@ -11,13 +11,49 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// shown is racelab.show/1, of a strategy.
+type shown struct {
+	Schema   string         `json:"schema"`
+	Scenario string         `json:"scenario"`
+	Name     string         `json:"name"`
+	Summary  string         `json:"summary"`
+	body                    // of the first role
+	Safe     bool           `json:"safe"`
+	Engines  []availability `json:"engines"`
+	Others   []body         `json:"others,omitempty"` // other roles' bodies
+}
+
+// A body is a role's code and its explanation.
+type body struct {
+	Role string `json:"role"`
+	Doc  string `json:"doc"`
+	Code string `json:"code"`
+	File string `json:"file"`
+	Line int    `json:"line"`
+}
+
+// shownScenario is racelab.show/1, of a scenario.
+type shownScenario struct {
+	Schema     string           `json:"schema"`
+	Name       string           `json:"name"`
+	Summary    string           `json:"summary"`
+	Doc        string           `json:"doc"`
+	Invariants []string         `json:"invariants"`
+	Strategies []listedStrategy `json:"strategies"`
+	Sources    []string         `json:"sources"`
+	Reading    []string         `json:"reading"`
+}
+
+const showSchema = "racelab.show/1"
+
 func showCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:   "show SCENARIO[/STRATEGY]",
 		Short: "Show an exhibit: its story, or a strategy's code and explanation",
 		Long: `Shows a scenario's story and strategies, or one strategy's explanation and code.
 The code is the very text that was compiled into this program.`,
-		Example: "  racelab show deposit\n  racelab show deposit/for-update",
+		Example: "  racelab show deposit\n  racelab show deposit/for-update\n  racelab show deposit/for-update --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, st, err := stage.Find(scenario.All, args[0])
@@ -25,52 +61,72 @@ The code is the very text that was compiled into this program.`,
 				return usage("%w", err)
 			}
 			if st == nil {
-				return showScenario(c.OutOrStdout(), s)
+				return showScenario(c.OutOrStdout(), s, asJSON)
 			}
-			return showStrategy(c.OutOrStdout(), s, st)
+			return showStrategy(c.OutOrStdout(), s, st, asJSON)
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document ("+showSchema+")")
+	return c
 }
 
-func showScenario(w io.Writer, s *racelab.Scenario) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n\n%s\n\n", strong(w, s.Name), s.Summary, s.Story)
-	b.WriteString("What must hold\n")
+func showScenario(w io.Writer, s *racelab.Scenario, asJSON bool) error {
+	r := shownScenario{Schema: showSchema, Name: s.Name, Summary: s.Summary, Doc: s.Story, Sources: s.Sources, Reading: s.Reading}
 	for _, i := range s.Invariants {
-		fmt.Fprintf(&b, "  %s\n", i.Name)
+		r.Invariants = append(r.Invariants, i.Name)
 	}
-	b.WriteString("\nStrategies\n")
 	for i := range s.Strategies {
-		st := &s.Strategies[i]
-		mark := "racy"
-		if st.Safe {
-			mark = "safe"
-		}
-		fmt.Fprintf(&b, "  %-22s %s  %s\n", st.Name, mark, st.Summary)
+		r.Strategies = append(r.Strategies, listed(&s.Strategies[i]))
 	}
-	fmt.Fprintf(&b, "\nSources\n  %s\n\nReading\n  %s\n", strings.Join(s.Sources, "\n  "), strings.Join(s.Reading, "\n  "))
+	if asJSON {
+		return writeJSON(w, r)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n\n%s\n\n", strong(w, r.Name), r.Summary, r.Doc)
+	fmt.Fprintf(&b, "What must hold\n  %s\n", strings.Join(r.Invariants, "\n  "))
+	b.WriteString("\nStrategies\n")
+	for _, st := range r.Strategies {
+		fmt.Fprintf(&b, "  %-22s %s  %s\n", st.Name, mark(st.Safe), st.Summary)
+	}
+	fmt.Fprintf(&b, "\nSources\n  %s\n\nReading\n  %s\n", strings.Join(r.Sources, "\n  "), strings.Join(r.Reading, "\n  "))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n\n", strong(w, s.Name+"/"+st.Name), st.Summary)
-	shown := map[string]bool{}
+// bodies are a strategy's, in the order of the cast, each role once.
+func bodies(s *racelab.Scenario, st *racelab.Strategy) ([]body, error) {
+	var all []body
+	seen := map[string]bool{}
 	for _, role := range s.Cast {
-		body, ok := st.Body[role.Name]
-		if !ok || shown[role.Name] {
+		code, ok := st.Body[role.Name]
+		if !ok || seen[role.Name] {
 			continue
 		}
-		shown[role.Name] = true
-		source, err := scenario.Source(body)
+		seen[role.Name] = true
+		source, err := scenario.Source(code)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if len(st.Body) > 1 {
-			fmt.Fprintf(&b, "%s\n\n", strong(w, "as "+role.Name))
+		all = append(all, body{role.Name, source.Doc, source.Code, "scenario/" + source.File, source.Line})
+	}
+	return all, nil
+}
+
+func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy, asJSON bool) error {
+	all, err := bodies(s, st)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return writeJSON(w, shown{showSchema, s.Name, st.Name, st.Summary, all[0], st.Safe, engines(st), all[1:]})
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (%s): %s\n\n", strong(w, s.Name+"/"+st.Name), mark(st.Safe), st.Summary)
+	for _, one := range all {
+		if len(all) > 1 {
+			fmt.Fprintf(&b, "%s\n\n", strong(w, "as "+one.Role))
 		}
-		fmt.Fprintf(&b, "%s\n%s\n\n", source.Doc, source.Code)
+		fmt.Fprintf(&b, "%s\n%s:%d\n\n%s\n\n", one.Doc, one.File, one.Line, one.Code)
 	}
 	if len(st.Endpoints) > 0 {
 		fmt.Fprintf(&b, "in the laboratory  POST /%s/%s, and as the reference has it: /demo/%s/\n", s.Name, st.Name, strings.Join(st.Endpoints, "/, /demo/"))
@@ -86,6 +142,6 @@ func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy) error 
 		}
 		fmt.Fprintf(&b, "%-8s  %s\n", a.Engine, strings.Join(names, ", "))
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err = io.WriteString(w, b.String())
 	return err
 }

@@ -10,9 +10,12 @@ import (
 	"golang.org/x/term"
 )
 
+// A descriptor is a writer that may be a terminal.
+type descriptor interface{ Fd() uintptr }
+
 // isTerminal reports whether a person may be looking at w.
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := w.(descriptor)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
@@ -22,13 +25,17 @@ func wantsColor(w io.Writer) bool {
 
 // options fits a picture to where it is written.
 func options(w io.Writer) picture.Options {
-	o := picture.Options{Width: 80, Color: wantsColor(w)}
-	if f, ok := w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 80 {
-			o.Width = min(width, 160)
+	return picture.Options{Width: min(max(columns(w), 80), 160), Color: wantsColor(w)}
+}
+
+// columns is how wide a terminal is, and 80 if w is none.
+func columns(w io.Writer) int {
+	if f, ok := w.(descriptor); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
 		}
 	}
-	return o
+	return 80
 }
 
 func strong(w io.Writer, s string) string {

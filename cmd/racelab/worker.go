@@ -12,8 +12,8 @@ func workerCommand() *cobra.Command {
 		Short:  "Serve requests for `racelab serve`, which starts it",
 		Hidden: true,
 		Args:   cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := lab.WorkerMain(c.Context()); err != nil {
+		RunE: func(*cobra.Command, []string) error {
+			if err := lab.WorkerMain(); err != nil {
 				return usage("%w", err)
 			}
 			return nil

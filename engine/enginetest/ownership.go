@@ -41,6 +41,21 @@ func (s *suite) attach(t *testing.T) {
 			t.Errorf("balance %d, want 101", got)
 		}
 	})
+	t.Run("beside a third process", func(t *testing.T) {
+		server, err := s.engine.Start(t.Context(), w.Address())
+		if err != nil {
+			t.Fatalf("start with the address of a world: %v", err)
+		}
+		defer server.Close()
+		third, err := server.Open(t.Context(), racelab.Config{Attach: w.Address()})
+		if err != nil {
+			t.Fatalf("attach: %v", err)
+		}
+		defer third.Close()
+		if got := s.connect(t, third).number(t, readOne); got != 101 {
+			t.Errorf("balance %d, want 101", got)
+		}
+	})
 	t.Run("waits for the other process's sessions", func(t *testing.T) {
 		b := s.connect(t, other)
 		a.exec(t, "BEGIN", addOne)

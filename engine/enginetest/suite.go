@@ -69,6 +69,7 @@ func Run(t *testing.T, e racelab.Engine, dsn string, d Dialect) {
 	t.Run("errors", s.errors)
 	t.Run("waits", s.waits)
 	t.Run("cancel", s.cancel)
+	t.Run("end", s.end)
 	t.Run("state", s.state)
 	t.Run("attach", s.attach)
 	t.Run("ownership", s.ownership)

@@ -39,6 +39,21 @@ func (s *suite) waits(t *testing.T) {
 		d := s.engine.Dialect
 		s.oneWait(t, d.AdvisoryUnlock(7), "advisory", d.AdvisoryLock(7), d.AdvisoryLock(7))
 	})
+	t.Run("for an advisory lock of another world: none", func(t *testing.T) {
+		s.has(t, racelab.AdvisoryLocks)
+		here, there := s.world(t, ""), s.world(t, "")
+		a, b := s.connect(t, here), s.connect(t, there)
+		a.exec(t, s.engine.Dialect.AdvisoryLock(7))
+		other := b.start(t, s.engine.Dialect.AdvisoryLock(7))
+		settle(t, there, other)
+		if !other.ended() {
+			t.Error("it waits")
+		}
+		a.exec(t, s.engine.Dialect.AdvisoryUnlock(7))
+		if err := other.end(); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("for a table's definition", func(t *testing.T) {
 		s.has(t, racelab.Concurrent)
 		s.oneWait(t, "COMMIT", "metadata", "ALTER TABLE note ADD COLUMN more integer", "BEGIN", "SELECT * FROM note")

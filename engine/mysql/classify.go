@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 
 	driver "github.com/go-sql-driver/mysql"
@@ -37,6 +38,8 @@ var classes = map[uint16]racelab.Class{
 	3819: racelab.CheckViolation, // ER_CHECK_CONSTRAINT_VIOLATED, MySQL
 	4025: racelab.CheckViolation, // ER_CONSTRAINT_FAILED, MariaDB
 
+	1040: racelab.ConnectionLost, // ER_CON_COUNT_ERROR: too many connections
+	1203: racelab.ConnectionLost, // ER_TOO_MANY_USER_CONNECTIONS
 	1053: racelab.ConnectionLost, // ER_SERVER_SHUTDOWN
 	1080: racelab.ConnectionLost, // ER_FORCING_CLOSE
 	1152: racelab.ConnectionLost, // ER_ABORTING_CONNECTION
@@ -68,6 +71,8 @@ func classify(err error) racelab.Class {
 			return racelab.Other
 		case c == racelab.LockTimeout && errors.Is(err, errNoWait):
 			return racelab.LockNotAvailable
+		case answer.Number == 1690 && strings.Contains(answer.Message, "get_lock("):
+			return racelab.LockTimeout // as Dialect.AdvisoryLock has it
 		}
 		return c
 	}

@@ -42,6 +42,8 @@ func TestClassify(t *testing.T) {
 		{number(3819), racelab.CheckViolation},
 		{number(4025), racelab.CheckViolation},
 		{number(1927), racelab.ConnectionLost},
+		{number(1040), racelab.ConnectionLost},
+		{number(1203), racelab.ConnectionLost},
 		{number(2013), racelab.ConnectionLost},
 		{number(1064), racelab.SyntaxError},
 		{number(1146), racelab.Other},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -62,6 +63,53 @@ func (c *conn) kill() {
 	defer cancel()
 	// An error says that the connection or the server has ended already.
 	_, _ = c.world.admin.ExecContext(ctx, "KILL "+strconv.FormatUint(c.id, 10))
+}
+
+// End asks until the server lists none of the connections any more: it takes
+// one off the list after its transaction is rolled back and its locks are free.
+// (unlink_thd in MariaDB's mysqld.cc, close_connection in MySQL's connection_handler_per_thread.cc)
+func (w *world) End(ctx context.Context, conns []racelab.ConnID) error {
+	c, err := w.admin.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("end connections: %w", err)
+	}
+	defer c.Close()
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
+	var ours []uint64
+	for first := true; ; first = false {
+		rows, err := c.QueryContext(ctx, "SHOW FULL PROCESSLIST")
+		if err != nil {
+			return fmt.Errorf("end connections: %w", err)
+		}
+		processes, err := scanProcesses(rows)
+		if err = errors.Join(err, rows.Close()); err != nil {
+			return fmt.Errorf("end connections: %w", err)
+		}
+		if first {
+			// A server that was restarted counts from 1 again, for everybody.
+			for _, p := range processes {
+				if p.db == w.name && slices.Contains(conns, connID(p.id)) {
+					ours = append(ours, p.id)
+				}
+			}
+		}
+		left := slices.DeleteFunc(slices.Clone(ours), func(id uint64) bool {
+			return !slices.ContainsFunc(processes, func(p process) bool { return p.id == id })
+		})
+		if len(left) == 0 {
+			return nil
+		}
+		for _, id := range left {
+			// An error says that it has ended already, or that the list cannot be had either.
+			_, _ = c.ExecContext(ctx, "KILL "+strconv.FormatUint(id, 10))
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("end connections: %w", ctx.Err())
+		}
+	}
 }
 
 // finish passes on how an operation ended. One that its context ended goes on

@@ -20,15 +20,23 @@ var Dialect = racelab.Dialect{
 
 	Rebind: func(s string) string { return s },
 
-	AdvisoryLock:   func(key int64) string { return fmt.Sprintf("SELECT GET_LOCK('racelab-%d', %d)", key, forever) },
-	AdvisoryUnlock: func(key int64) string { return fmt.Sprintf("SELECT RELEASE_LOCK('racelab-%d')", key) },
+	// GET_LOCK's names are the whole server's, so the world's is part of them.
+	// Without the lock it answers 0, or NULL when its query is killed, and the
+	// caller would go on. Here it is the exponent of a number out of range.
+	AdvisoryLock: func(key int64) string {
+		return fmt.Sprintf("SELECT EXP(IF(GET_LOCK(%s, %d) = 1, 0, 710))", lockName(key), forever)
+	},
+	AdvisoryUnlock: func(key int64) string { return fmt.Sprintf("SELECT RELEASE_LOCK(%s)", lockName(key)) },
 
 	AutoKey:  func(column string) string { return column + " BIGINT AUTO_INCREMENT PRIMARY KEY" },
 	Int32:    func(column string) string { return column + " INT" },
 	Unsigned: func(column string) string { return column + " INT UNSIGNED" },
 
+	Locking:  locking,
 	Classify: classify,
 }
+
+func lockName(key int64) string { return fmt.Sprintf("CONCAT(DATABASE(), '-%d')", key) }
 
 const (
 	// forever is a year in seconds: the most that lock_wait_timeout takes.

@@ -51,7 +51,7 @@ func openWorld(t *testing.T, level racelab.Level, more ...string) *world {
 			t.Error(err)
 		}
 	})
-	return w.(*world)
+	return w.(privateWorld).World.(*world)
 }
 
 func connectTo(t *testing.T, w racelab.World) *conn {

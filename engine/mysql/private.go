@@ -1,11 +1,10 @@
-//go:build unix
-
 package mysql
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -31,6 +30,47 @@ func (p *private) stop() error {
 	}
 	return p.folder.Remove()
 }
+
+// world has the errors of a world say so when the server has ended.
+func (p *private) world(w racelab.World, err error) (racelab.World, error) {
+	if err != nil {
+		return nil, p.process.Explain(err)
+	}
+	return privateWorld{w, p.process}, nil
+}
+
+type privateWorld struct {
+	racelab.World
+	process *throwaway.Process
+}
+
+func (w privateWorld) Connect(ctx context.Context) (racelab.Conn, error) {
+	c, err := w.World.Connect(ctx)
+	return c, w.process.Explain(err)
+}
+
+func (w privateWorld) Blocked(ctx context.Context, conns []racelab.ConnID) ([]racelab.ConnID, error) {
+	blocked, err := w.World.Blocked(ctx, conns)
+	return blocked, w.process.Explain(err)
+}
+
+func (w privateWorld) Waits(ctx context.Context, conns []racelab.ConnID) ([]racelab.Wait, error) {
+	waits, err := w.World.Waits(ctx, conns)
+	return waits, w.process.Explain(err)
+}
+
+func (w privateWorld) End(ctx context.Context, conns []racelab.ConnID) error {
+	return w.process.Explain(w.World.End(ctx, conns))
+}
+
+func (w privateWorld) State(ctx context.Context) (racelab.State, error) {
+	state, err := w.World.State(ctx)
+	return state, w.process.Explain(err)
+}
+
+func (w privateWorld) Reset(ctx context.Context) error { return w.process.Explain(w.World.Reset(ctx)) }
+
+func (w privateWorld) Close() error { return w.process.Explain(w.World.Close()) }
 
 func startPrivate(ctx context.Context) (racelab.Server, error) {
 	program := binary()
@@ -60,18 +100,17 @@ func (p *private) start(ctx context.Context, program string, mariadb bool) (*ser
 	if err != nil {
 		return nil, err
 	}
-	data := filepath.Join(p.folder.Path, "data")
-	// As the user the server will run as, to whom the folder must belong.
-	if out, err := p.folder.Command(ctx, "mkdir", "-m", "700", data).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("make %s: %w: %s", data, err, out)
+	data, err := p.folder.Mkdir("data")
+	if err != nil {
+		return nil, err
 	}
 	options := append([]string{"--no-defaults", "--datadir=" + data}, files...)
 	if mariadb {
 		options = append(options, mariadbOptions...)
 	} else {
 		initialize := append([]string{"--no-defaults", "--datadir=" + data, "--initialize-insecure"}, files...)
-		if out, err := p.folder.Command(ctx, program, initialize...).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("initialize: %w: %s", err, out)
+		if err := p.folder.Run(ctx, program, initialize...); err != nil {
+			return nil, fmt.Errorf("initialize: %w", err)
 		}
 		options = append(options, mysqlOptions...)
 	}
@@ -81,7 +120,7 @@ func (p *private) start(ctx context.Context, program string, mariadb bool) (*ser
 	if p.process, err = p.folder.Start(p.folder.Command(context.WithoutCancel(ctx), program, options...)); err != nil {
 		return nil, err
 	}
-	config, err := parseDSN("mysql://root@/?socket=" + socket)
+	config, err := parseDSN("mysql://root@/?" + url.Values{"socket": {socket}}.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +147,7 @@ func (p *private) start(ctx context.Context, program string, mariadb bool) (*ser
 // only its user and root can enter.
 var (
 	common = []string{
+		"--max-connections=300", // the laboratory's 64 workers have two or three each, and one each while they are replaced
 		"--skip-networking", "--skip-log-bin", "--skip-name-resolve",
 		"--innodb-buffer-pool-size=32M",
 		"--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--innodb-flush-method=nosync", // what a power failure loses nobody misses

@@ -8,8 +8,8 @@ import (
 
 // A process is a line of the process list.
 type process struct {
-	id          uint64
-	state, info string
+	id              uint64
+	db, state, info string
 }
 
 // scanProcesses reads SHOW PROCESSLIST, whose columns differ between products.
@@ -19,12 +19,14 @@ func scanProcesses(rows *sql.Rows) ([]process, error) {
 		return nil, err
 	}
 	var id uint64
-	var state, info sql.NullString
+	var db, state, info sql.NullString
 	into := make([]any, len(columns))
 	for i, name := range columns {
 		switch strings.ToLower(name) {
 		case "id":
 			into[i] = &id
+		case "db":
+			into[i] = &db
 		case "state":
 			into[i] = &state
 		case "info":
@@ -38,7 +40,7 @@ func scanProcesses(rows *sql.Rows) ([]process, error) {
 		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
-		list = append(list, process{id, state.String, info.String})
+		list = append(list, process{id, db.String, state.String, info.String})
 	}
 	return list, rows.Err()
 }
@@ -58,14 +60,17 @@ func (p process) waitsFor() string {
 	return ""
 }
 
-var userLock = regexp.MustCompile(`(?i)\bGET_LOCK\s*\(\s*'([^'\\]*)'\s*,`)
+var userLock = regexp.MustCompile(`(?i)\bGET_LOCK\s*\(\s*(CONCAT\(DATABASE\(\), )?'([^'\\]*)'\)?\s*,`)
 
 // userLockName returns the name of the lock that the connection's statement
-// asks for, if that stands in it.
+// asks for, if it stands there as a text or as the dialect writes it.
 func (p process) userLockName() (string, bool) {
 	m := userLock.FindStringSubmatch(p.info)
-	if m == nil {
+	switch {
+	case m == nil:
 		return "", false
+	case m[1] != "":
+		return p.db + m[2], true
 	}
-	return m[1], true
+	return m[2], true
 }

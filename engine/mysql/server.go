@@ -80,6 +80,14 @@ func readProduct(ctx context.Context, db *sql.DB) (racelab.Product, error) {
 }
 
 func (s *server) Open(ctx context.Context, config racelab.Config) (racelab.World, error) {
+	w, err := s.open(ctx, config)
+	if s.private != nil {
+		return s.private.world(w, err)
+	}
+	return w, err
+}
+
+func (s *server) open(ctx context.Context, config racelab.Config) (racelab.World, error) {
 	level, err := Dialect.Level(config.Level)
 	if err != nil {
 		return nil, err

@@ -5,9 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/engine/enginetest"
 )
 
@@ -61,5 +63,86 @@ func TestCanceledStartLeavesNothing(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(tmp); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// openTemp gives the test a short folder for temporary files that the server's
+// user can enter.
+func openTemp(t *testing.T, name string) {
+	t.Helper()
+	tmp, err := os.MkdirTemp("", "rt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(tmp) })
+	if err := os.Chmod(tmp, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	tmp = filepath.Join(tmp, name)
+	if err := os.MkdirAll(tmp, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", tmp)
+}
+
+func TestOddFoldersForTemporaryFiles(t *testing.T) {
+	enginetest.Require(t, Engine)
+	for _, name := range []string{"a b", "a%20b", "a+b&c=d", "a?b#c", `a'b"c$d`, "a@b,c", "unix(x)"} {
+		t.Run(name, func(t *testing.T) {
+			openTemp(t, name)
+			s, err := Engine.Start(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			w, err := s.Open(t.Context(), racelab.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			attached, err := s.Open(t.Context(), racelab.Config{Attach: w.Address()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			attached.Close()
+		})
+	}
+}
+
+func TestStartWithoutAPath(t *testing.T) {
+	enginetest.Require(t, Engine)
+	t.Setenv("PATH", "")
+	if binary() == "" {
+		t.Skip("the server is found by the PATH alone")
+	}
+	openTemp(t, "")
+	s, err := Engine.Start(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+}
+
+func TestAServersEndIsSaidFirst(t *testing.T) {
+	enginetest.Require(t, Engine)
+	openTemp(t, "")
+	s, err := Engine.Start(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	w, err := s.Open(t.Context(), racelab.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(s.(*server).private.process.Pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_, openErr := s.Open(t.Context(), racelab.Config{})
+	_, stateErr := w.State(t.Context())
+	for _, err := range []error{stateErr, openErr, w.Close()} {
+		if err == nil || !strings.HasPrefix(err.Error(), "the private server ended: ") {
+			t.Errorf("error %v, want first that the server ended", err)
+		}
 	}
 }

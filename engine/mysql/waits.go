@@ -65,14 +65,28 @@ func (w *world) Blocked(ctx context.Context, conns []racelab.ConnID) ([]racelab.
 		return nil, fmt.Errorf("ask who waits: %w", err)
 	}
 	var blocked []racelab.ConnID
+	var locks edges
 	for _, name := range conns {
 		id, err := strconv.ParseUint(string(name), 10, 64)
 		if err != nil {
 			return nil, fmt.Errorf("ask who waits: %q is no connection of this engine", name)
 		}
-		if g.what(id) != "" {
-			blocked = append(blocked, name)
+		switch g.what(id) {
+		case "":
+			continue
+		case "advisory":
+			// The process list names this state also while a lock that is free
+			// is being taken, and for a moment after it was freed.
+			if locks == nil {
+				if locks, err = w.lockHolders(ctx, c, g.processes); err != nil {
+					return nil, fmt.Errorf("ask who waits: %w", err)
+				}
+			}
+			if len(locks[id]) == 0 {
+				continue
+			}
 		}
+		blocked = append(blocked, name)
 	}
 	return blocked, nil
 }

@@ -50,7 +50,8 @@ func classOf(err *pgconn.PgError) racelab.Class {
 		return racelab.CheckViolation
 	case "57014":
 		return racelab.Canceled
-	case "57P01", "57P02", "57P03", "57P04", "57P05", "25P03": // shut down, crashed, starting, dropped, idle for too long
+	// Shut down, crashed, starting, dropped, idle for too long, too many connections.
+	case "57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "53300":
 		return racelab.ConnectionLost
 	case "42501": // insufficient privilege stands among the syntax errors
 		return racelab.Other

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -26,7 +25,7 @@ const (
 // nothing may run in it that a run did not ask for.
 var settings = []string{
 	"listen_addresses=",
-	"max_connections=100",
+	"max_connections=300", // the laboratory's 64 workers have two each, and as many again while they are replaced,
 	"shared_buffers=32MB",
 	"fsync=off",
 	"synchronous_commit=off",
@@ -59,6 +58,9 @@ func startPrivate(ctx context.Context) (_ racelab.Server, err error) {
 	if _, err := folder.Socket(".s.PGSQL.5432"); err != nil {
 		return nil, err
 	}
+	if strings.Contains(folder.Path, ",") {
+		return nil, fmt.Errorf("PostgreSQL and its clients take %s for several folders, because of its comma: set TMPDIR to another folder, such as /tmp", folder.Path)
+	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	if err := makeCluster(ctx, folder, bin); err != nil {
@@ -74,23 +76,18 @@ func startPrivate(ctx context.Context) (_ racelab.Server, err error) {
 	}
 	// The port is named because the environment may name another one.
 	s.url = &url.URL{Scheme: "postgres", User: url.User(user), Path: "/postgres",
-		RawQuery: url.Values{"host": {folder.Path}, "port": {"5432"}}.Encode()}
-	return s, s.await(ctx)
+		RawQuery: "port=5432&host=" + strings.ReplaceAll(url.QueryEscape(folder.Path), "+", "%20")} // to PostgreSQL a + is a +
+	return private{s}, s.await(ctx)
 }
 
 func makeCluster(ctx context.Context, folder *throwaway.Folder, bin string) error {
-	cmd := folder.Command(ctx, filepath.Join(bin, "initdb"), "-D", filepath.Join(folder.Path, "data"), "-U", user,
+	err := folder.Run(ctx, filepath.Join(bin, "initdb"), "-D", filepath.Join(folder.Path, "data"), "-U", user,
 		"--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--wal-segsize=1")
-	// initdb runs servers of its own, which would go on writing without it.
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = grace
-	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
 		return fmt.Errorf("make a cluster: %w", ctx.Err())
 	}
 	if err != nil {
-		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-		return fmt.Errorf("make a cluster: %w: %s", err, strings.Join(lines[max(0, len(lines)-4):], "\n"))
+		return fmt.Errorf("make a cluster: %w", err)
 	}
 	return nil
 }
@@ -113,3 +110,47 @@ func (s *server) await(ctx context.Context) error {
 		}
 	}
 }
+
+// A private server's errors, and its worlds', say so when it has ended.
+type private struct{ *server }
+
+func (p private) Open(ctx context.Context, config racelab.Config) (racelab.World, error) {
+	w, err := p.server.Open(ctx, config)
+	if err != nil {
+		return nil, p.process.Explain(err)
+	}
+	return privateWorld{w, p.process}, nil
+}
+
+type privateWorld struct {
+	racelab.World
+	process *throwaway.Process
+}
+
+func (w privateWorld) Connect(ctx context.Context) (racelab.Conn, error) {
+	c, err := w.World.Connect(ctx)
+	return c, w.process.Explain(err)
+}
+
+func (w privateWorld) Blocked(ctx context.Context, conns []racelab.ConnID) ([]racelab.ConnID, error) {
+	blocked, err := w.World.Blocked(ctx, conns)
+	return blocked, w.process.Explain(err)
+}
+
+func (w privateWorld) Waits(ctx context.Context, conns []racelab.ConnID) ([]racelab.Wait, error) {
+	waits, err := w.World.Waits(ctx, conns)
+	return waits, w.process.Explain(err)
+}
+
+func (w privateWorld) End(ctx context.Context, conns []racelab.ConnID) error {
+	return w.process.Explain(w.World.End(ctx, conns))
+}
+
+func (w privateWorld) State(ctx context.Context) (racelab.State, error) {
+	state, err := w.World.State(ctx)
+	return state, w.process.Explain(err)
+}
+
+func (w privateWorld) Reset(ctx context.Context) error { return w.process.Explain(w.World.Reset(ctx)) }
+
+func (w privateWorld) Close() error { return w.process.Explain(w.World.Close()) }

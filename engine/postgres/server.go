@@ -129,10 +129,12 @@ func (s *server) Product() racelab.Product { return s.product }
 func (s *server) address(database string) string {
 	u := *s.url
 	u.Path, u.RawPath = "/"+database, ""
-	query := u.Query()
-	query.Del("dbname") // it would overrule the path
-	query.Del("database")
-	u.RawQuery = query.Encode()
+	// Not with url.Query, to which a + is a space: to PostgreSQL it is a +.
+	u.RawQuery = strings.Join(slices.DeleteFunc(strings.Split(u.RawQuery, "&"), func(parameter string) bool {
+		key, _, _ := strings.Cut(parameter, "=")
+		key, _ = url.PathUnescape(key)
+		return key == "dbname" || key == "database" // it would overrule the path
+	}), "&")
 	return u.String()
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -282,5 +283,160 @@ func TestResetOfDifficultTables(t *testing.T) {
 	}
 	if _, _, err := c.Text(t.Context(), "INSERT INTO egg VALUES (9, 99)"); err == nil {
 		t.Error("foreign keys are off for sessions")
+	}
+}
+
+// Whatever a folder may be called, the server starts there or says at once why
+// it does not.
+func TestOddFoldersForTemporaryFiles(t *testing.T) {
+	enginetest.Require(t, postgres.Engine)
+	for _, name := range []string{"a b", "a%20b", "a+b&c=d", "a?b#c", `a'b"c$d`, "a:b@c"} {
+		t.Run(name, func(t *testing.T) {
+			tmp := filepath.Join(ownTemp(t), name)
+			if err := os.Mkdir(tmp, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("TMPDIR", tmp)
+			s, err := postgres.Engine.Start(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			w, err := s.Open(t.Context(), racelab.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			attached, err := s.Open(t.Context(), racelab.Config{Attach: w.Address()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			attached.Close()
+		})
+	}
+	t.Run("a,b", func(t *testing.T) {
+		tmp := filepath.Join(ownTemp(t), "a,b")
+		if err := os.Mkdir(tmp, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("TMPDIR", tmp)
+		if s, err := postgres.Engine.Start(t.Context(), ""); err == nil {
+			s.Close()
+			t.Error("it started: say nothing about commas")
+		} else if !strings.Contains(err.Error(), "comma") || !strings.Contains(err.Error(), "TMPDIR") {
+			t.Errorf("error %q", err)
+		}
+	})
+}
+
+func TestAServersEndIsSaidFirst(t *testing.T) {
+	enginetest.Require(t, postgres.Engine)
+	tmp := ownTemp(t)
+	s, err := postgres.Engine.Start(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	w, err := s.Open(t.Context(), racelab.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := os.ReadFile(filepath.Join(leftIn(t, tmp)[0], "server.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.Atoi(string(pid))
+	if err != nil || number <= 1 {
+		t.Fatalf("process number %q", pid)
+	}
+	if err := syscall.Kill(number, syscall.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	for syscall.Kill(number, 0) == nil {
+		time.Sleep(time.Millisecond)
+	}
+	_, openErr := s.Open(t.Context(), racelab.Config{})
+	_, stateErr := w.State(t.Context())
+	for _, err := range []error{stateErr, openErr, w.Close()} {
+		if err == nil || !strings.HasPrefix(err.Error(), "the private server ended: ") || !strings.Contains(err.Error(), "immediate shutdown") {
+			t.Errorf("error %v, want first that the server ended, and its log", err)
+		}
+	}
+}
+
+// The kernel keeps System V shared memory that nobody removes.
+func TestCanceledStartLeavesNoSharedMemory(t *testing.T) {
+	enginetest.Require(t, postgres.Engine)
+	// orphans returns the segments that no process is attached to.
+	orphans := func() []string {
+		b, err := os.ReadFile("/proc/sysvipc/shm")
+		if err != nil {
+			t.Skip(err)
+		}
+		var ids []string
+		for line := range strings.Lines(string(b)) {
+			if f := strings.Fields(line); len(f) > 6 && f[6] == "0" {
+				ids = append(ids, f[1])
+			}
+		}
+		return ids
+	}
+	tmp := ownTemp(t)
+	before := orphans()
+	for limit := 50 * time.Millisecond; limit < 500*time.Millisecond; limit += 50 * time.Millisecond {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		begin := time.Now()
+		s, err := postgres.Engine.Start(ctx, "")
+		cancel()
+		if err == nil {
+			s.Close()
+		}
+		t.Logf("after %v: gone %v later", limit, (time.Since(begin) - limit).Round(time.Millisecond))
+		if left := leftIn(t, tmp); len(left) != 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	}
+	left := slices.DeleteFunc(orphans(), func(id string) bool { return slices.Contains(before, id) })
+	time.Sleep(100 * time.Millisecond) // a segment is no orphan while its maker is about to attach to it
+	after := orphans()
+	for _, id := range left {
+		if slices.Contains(after, id) {
+			t.Errorf("segment %s of shared memory is left behind", id)
+		}
+	}
+}
+
+// A DSN's parameters reach the worlds as they were given.
+func TestParametersOfADSNAreKept(t *testing.T) {
+	enginetest.Require(t, postgres.Engine)
+	ownTemp(t)
+	private, err := postgres.Engine.Start(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer private.Close()
+	let, err := private.Open(t.Context(), racelab.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer let.Close()
+	named, err := postgres.Engine.Start(t.Context(), let.Address()+"&options=-c%20geqo%3Doff&dbname=postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer named.Close()
+	w, err := named.Open(t.Context(), racelab.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	c, err := w.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	got, _, err := c.Text(t.Context(), "SHOW geqo; SELECT current_database() <> 'postgres'")
+	if err != nil || len(got) != 2 || fmt.Sprint(got[0].Rows, got[1].Rows) != "[[off]] [[t]]" {
+		t.Errorf("%v, error %v: want off, and a database of its own", got, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -101,6 +102,36 @@ func (w *world) Connect(ctx context.Context) (racelab.Conn, error) {
 		return nil, fmt.Errorf("open a session: %w", hide(config, err))
 	}
 	return c, nil
+}
+
+// A backend takes itself off the list after it has rolled back and freed its
+// locks (proc_exit in PostgreSQL's ipc.c). Its number may be somebody else's by
+// then, so only what is a session of this database is terminated.
+const endQuery = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+	WHERE pid = ANY ($1::int[]) AND datname = current_database() AND application_name = $2`
+
+// End asks until the server lists none of the connections any more.
+func (w *world) End(ctx context.Context, conns []racelab.ConnID) error {
+	pids, err := pidsOf(conns)
+	if err != nil {
+		return err
+	}
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
+	for {
+		var left int
+		if err := w.watcher.QueryRowContext(ctx, endQuery, pids, sessionName).Scan(&left); err != nil {
+			return fmt.Errorf("end connections: %w", err)
+		}
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("end connections: %w", ctx.Err())
+		}
+	}
 }
 
 func (w *world) State(ctx context.Context) (racelab.State, error) {

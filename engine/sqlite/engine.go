@@ -35,6 +35,7 @@ var Engine = racelab.Engine{
 		Unsigned: func(column string) string {
 			return fmt.Sprintf("%s INTEGER CHECK (%[1]s BETWEEN 0 AND 4294967295)", column)
 		},
+		Locking:  locking,
 		Classify: classify,
 	},
 	Find: func(context.Context) racelab.Found {

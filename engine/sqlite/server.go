@@ -2,9 +2,10 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ type server struct {
 	own    []string // files beside the named path that Close removes
 }
 
-func start(ctx context.Context, dsn string) (racelab.Server, error) {
+func start(_ context.Context, dsn string) (racelab.Server, error) {
 	if dsn == "" {
 		folder, err := throwaway.NewFolder()
 		if err != nil {
@@ -47,19 +48,24 @@ func start(ctx context.Context, dsn string) (racelab.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Before the lock, for that makes a file: beside what is not racelab's it
-	// leaves nothing.
-	if err := claim(ctx, path, false); err != nil {
-		return nil, err
+	// Only to refuse early what is not racelab's: nothing is made yet.
+	return &server{path: path}, claim(path, false)
+}
+
+// reserve keeps other commands from filling the named path while this one has
+// it.
+func (s *server) reserve() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.folder != nil || s.lock != nil {
+		return nil
 	}
-	lock, err := throwaway.TakeLock(path + lockSuffix)
+	lock, err := throwaway.TakeLock(s.path + lockSuffix)
 	if errors.Is(err, throwaway.ErrLocked) {
-		return nil, fmt.Errorf("%s is in use by another racelab", path)
+		return fmt.Errorf("%s is in use by another racelab", s.path)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return &server{path: path, lock: lock}, nil
+	s.lock = lock
+	return err
 }
 
 func (s *server) Product() racelab.Product {
@@ -99,8 +105,11 @@ func (s *server) Open(ctx context.Context, c racelab.Config) (racelab.World, err
 		}
 		return openWorld(ctx, path, c)
 	}
+	if err := s.reserve(); err != nil {
+		return nil, err
+	}
 	path := s.next()
-	if err := claim(ctx, path, true); err != nil {
+	if err := claim(path, true); err != nil {
 		return nil, err
 	}
 	return openWorld(ctx, path, c)
@@ -108,38 +117,57 @@ func (s *server) Open(ctx context.Context, c racelab.Config) (racelab.World, err
 
 // claim refuses a path that racelab may not fill: it must be new, or empty, or
 // one that racelab has made, which it empties.
-func claim(ctx context.Context, path string, empty bool) error {
-	info, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+func claim(path string, empty bool) error {
+	refused := fmt.Errorf("%s was not made by racelab: name a new file", path)
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
 		return err
-	}
-	refused := fmt.Errorf("%s exists and was not made by racelab: name a new file", path)
-	if !info.Mode().IsRegular() {
+	case !info.Mode().IsRegular():
 		return refused
-	}
-	if info.Size() > 0 {
-		db, err := sql.Open("sqlite", "file:"+escape(path)+"?mode=ro")
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		var id int64
-		if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil || id != applicationID {
+	case info.Size() > 0:
+		if id, err := idOf(path); err != nil || id != applicationID {
 			return refused
 		}
-	}
-	if !empty {
+		if empty {
+			return removeFiles(path)
+		}
 		return nil
 	}
-	return removeFiles(path)
+	// SQLite would take these for the new file's own.
+	for _, suffix := range companions {
+		if _, err := os.Lstat(path + suffix); err == nil {
+			return fmt.Errorf("%s stands where a new database keeps its own: name another file", path+suffix)
+		}
+	}
+	if empty {
+		return removeFiles(path)
+	}
+	return nil
 }
+
+// idOf reads a database's application id where its format has it
+// (https://www.sqlite.org/fileformat.html), without opening it as one.
+func idOf(path string) (uint32, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	var header [72]byte
+	if _, err := io.ReadFull(file, header[:]); err != nil {
+		return 0, err
+	}
+	return binary.BigEndian.Uint32(header[68:]), nil
+}
+
+// companions are the files that SQLite keeps beside a database.
+var companions = []string{"-wal", "-shm", "-journal"}
 
 func removeFiles(path string) error {
 	var errs []error
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+	for _, suffix := range append([]string{""}, companions...) {
 		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
@@ -150,6 +178,9 @@ func removeFiles(path string) error {
 func (s *server) Close() error {
 	if s.folder != nil {
 		return s.folder.Remove()
+	}
+	if s.lock == nil {
+		return nil
 	}
 	// The lock's file goes while the lock is held: nobody waits for it.
 	errs := []error{os.Remove(s.path + lockSuffix), s.lock.Close()}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,6 +66,25 @@ func TestForeignFileIsRefusedAndKept(t *testing.T) {
 	}
 }
 
+func TestAFilesNeighboursAreKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new.db")
+	for _, suffix := range companions {
+		if err := os.WriteFile(path+suffix, []byte("precious"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := Engine.Start(t.Context(), "sqlite:"+path); err == nil {
+			s.Close()
+			t.Errorf("%s was taken for racelab's", suffix)
+		}
+		if b, err := os.ReadFile(path + suffix); err != nil || string(b) != "precious" {
+			t.Errorf("%s holds %q (%v)", suffix, b, err)
+		}
+		if err := os.Remove(path + suffix); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAFileHasOneUserAtATime(t *testing.T) {
 	dsn := "sqlite:" + filepath.Join(t.TempDir(), "lab.db")
 	first, err := Engine.Start(t.Context(), dsn)
@@ -75,9 +95,20 @@ func TestAFileHasOneUserAtATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err := Engine.Start(t.Context(), dsn); err == nil {
-		s.Close()
+	second, err := Engine.Start(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, err := second.Open(t.Context(), racelab.Config{}); err == nil {
+		w.Close()
 		t.Error("a second racelab took the file")
+	}
+	attached, err := second.Open(t.Context(), racelab.Config{Attach: w.Address()})
+	if err != nil {
+		t.Fatalf("one that attaches is refused: %v", err)
+	}
+	if err := attached.Close(); err != nil {
+		t.Error(err)
 	}
 	if err := w.Close(); err != nil {
 		t.Error(err)
@@ -85,11 +116,10 @@ func TestAFileHasOneUserAtATime(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Error(err)
 	}
-	second, err := Engine.Start(t.Context(), dsn)
-	if err != nil {
+	if w, err = second.Open(t.Context(), racelab.Config{}); err != nil {
 		t.Fatalf("after the first has gone: %v", err)
 	}
-	if err := second.Close(); err != nil {
+	if err := errors.Join(w.Close(), second.Close()); err != nil {
 		t.Error(err)
 	}
 }

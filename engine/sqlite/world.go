@@ -35,7 +35,12 @@ type world struct {
 func openWorld(ctx context.Context, path string, c racelab.Config) (_ racelab.World, err error) {
 	w := &world{path: path, config: c, conns: map[racelab.ConnID]*conn{}}
 	// The watcher waits by SQLite's own timer: nobody looks at its waits.
-	w.admin, err = sql.Open("sqlite", source(path, "busy_timeout(10000)", "foreign_keys(0)"))
+	pragmas := []string{"busy_timeout(10000)", "foreign_keys(0)"}
+	if c.Attach == "" {
+		// Before the file is in WAL mode, so that its header says it at once.
+		pragmas = append(pragmas, fmt.Sprintf("application_id(%d)", applicationID))
+	}
+	w.admin, err = sql.Open("sqlite", source(path, pragmas...))
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +66,7 @@ func source(path string, pragmas ...string) string {
 func escape(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 
 func (w *world) setup(ctx context.Context) error {
-	statements := append([]string{fmt.Sprintf("PRAGMA application_id = %d", applicationID), "BEGIN"}, w.config.Setup...)
+	statements := append([]string{"BEGIN"}, w.config.Setup...)
 	for _, s := range append(statements, "COMMIT") {
 		if _, err := w.admin.ExecContext(ctx, s); err != nil {
 			return fmt.Errorf("set up (%s): %w", s, err)
@@ -110,6 +115,9 @@ func (w *world) Connect(ctx context.Context) (racelab.Conn, error) {
 }
 
 // State reads all tables in one transaction, which sees one moment.
+// End has nothing to do: a connection ends with its process, and so do its locks.
+func (w *world) End(context.Context, []racelab.ConnID) error { return nil }
+
 func (w *world) State(ctx context.Context) (racelab.State, error) {
 	tx, err := w.admin.BeginTx(ctx, nil)
 	if err != nil {
@@ -192,4 +200,4 @@ func (w *world) Waits(ctx context.Context, of []racelab.ConnID) ([]racelab.Wait,
 
 // retryEvery is how often a waiting statement is tried again when nothing in
 // this process has ended: only another process can then free the lock.
-const retryEvery = 5 * time.Millisecond
+const retryEvery = time.Millisecond

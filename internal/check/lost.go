@@ -8,18 +8,12 @@ import (
 	"github.com/racelab/racelab"
 )
 
-// A LostUpdate is one in a history: a call read a row, another call wrote it,
-// and the first wrote it again from what it had read (P4 in Berenson et al.,
-// 1995). Its events are those of the two calls, in the history's order.
-type LostUpdate struct {
-	Events []int          // positions in the history
-	Marks  map[int]string // what to say beside some of them, by position
-	Prose  string
-}
-
-// FindLostUpdate returns the lost update whose two calls lie closest together
-// in the history, and whether there is one. It looks at committed calls only.
-func FindLostUpdate(events []racelab.Event) (LostUpdate, bool) {
+// FindLostUpdate returns, of a history whose order is not certain because its
+// sessions ran freely, the lost update whose two calls lie closest together,
+// and whether there is one. It looks at committed calls only. A call read a
+// row, another call wrote it, and the first wrote it again from what it had
+// read (P4 in Berenson et al., 1995).
+func FindLostUpdate(events []racelab.Event) (Anomaly, bool) {
 	var best *overwrite
 	for _, o := range overwrites(events) {
 		if best == nil || o.span() < best.span() {
@@ -27,9 +21,11 @@ func FindLostUpdate(events []racelab.Event) (LostUpdate, bool) {
 		}
 	}
 	if best == nil {
-		return LostUpdate{}, false
+		return Anomaly{}, false
 	}
-	return best.explain(events), true
+	a := best.anomaly(events)
+	a.Prose = "Lost update: " + a.Prose
+	return a, true
 }
 
 // overwrite holds the positions of the three operations of a lost update,
@@ -40,6 +36,7 @@ func (o overwrite) span() int { return o.write - o.read }
 
 // A write is one in the history.
 type written struct {
+	access
 	call    racelab.CallID
 	item    string
 	left    int
@@ -95,15 +92,15 @@ func overwrites(events []racelab.Event) []overwrite {
 			}
 			reads[e.Op.Call][item] = i
 		case a.verb == "UPDATE" && e.Result.Affected > 0:
-			if read, ok := reads[e.Op.Call][item]; ok && !a.relative {
+			if read, ok := reads[e.Op.Call][item]; ok {
 				for _, w := range slices.Backward(writes) {
-					if w.item == item && w.call != e.Op.Call && w.left < entered[e.Op.Session] {
+					if w.item == item && w.call != e.Op.Call && a.overwrites(w.access) && w.left < entered[e.Op.Session] {
 						candidates = append(candidates, overwrite{read, w.left, i})
 						break
 					}
 				}
 			}
-			w := &written{call: e.Op.Call, item: item, left: i, visible: entered[e.Op.Session]}
+			w := &written{access: a, call: e.Op.Call, item: item, left: i, visible: entered[e.Op.Session]}
 			writes, from[i] = append(writes, w), w
 			if inTx[e.Op.Session] {
 				pending[e.Op.Session] = append(pending[e.Op.Session], w)
@@ -114,20 +111,29 @@ func overwrites(events []racelab.Event) []overwrite {
 	return slices.DeleteFunc(candidates, func(o overwrite) bool { return from[o.between].visible < o.read })
 }
 
-func (o overwrite) explain(events []racelab.Event) LostUpdate {
+// anomaly explains it.
+func (o overwrite) anomaly(events []racelab.Event) Anomaly {
 	read, between, write := events[o.read].Op, events[o.between].Op, events[o.write].Op
-	l := LostUpdate{Marks: map[int]string{
-		o.read:    "stale at " + write.Name(),
-		o.between: "lost to " + write.Name(),
-		o.write:   "overwrites " + between.Name(),
-	}}
-	for i, e := range events {
-		if e.Op.Call == read.Call || e.Op.Call == between.Call {
-			l.Events = append(l.Events, i)
-		}
+	item := accessOf(write).item()
+	a := Anomaly{
+		Name: LostUpdate,
+		Cycle: []Edge{
+			{read.Call, between.Call, RW, item, read.Name(), between.Name()},
+			{between.Call, write.Call, WW, item, between.Name(), write.Name()},
+		},
+		Marks: map[int]string{
+			o.read:    "stale at " + write.Name(),
+			o.between: "lost to " + write.Name(),
+			o.write:   "overwrites " + between.Name(),
+		},
+		Prose: fmt.Sprintf("%s, and then wrote it from what it had read (%s). What %s wrote is gone.",
+			missed(read, item, between, "wrote", o.between < o.read), write.Name(), between.Session),
 	}
-	a := accessOf(write)
-	l.Prose = fmt.Sprintf("Lost update: %s read %s %s (%s) before %s wrote it (%s), and then wrote it from what it had read (%s). What %s wrote is gone.",
-		read.Session, a.table, strings.ReplaceAll(a.key, "=", " "), read.Name(), between.Session, between.Name(), write.Name(), between.Session)
-	return l
+	a.Events = eventsOf(events, a.Cycle)
+	return a
+}
+
+// item names the row: account id 1; the table, if the text names no row.
+func (a access) item() string {
+	return strings.TrimSuffix(a.table+" "+strings.Replace(a.key, "=", " ", 1), " ")
 }

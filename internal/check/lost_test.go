@@ -89,6 +89,11 @@ func TestFindLostUpdate(t *testing.T) {
 			left("B", 1, relative, int64(100), one), returned("B", racelab.OK),
 			left("A", 2, write, int64(100), one), returned("A", racelab.OK),
 		}, map[int]string{1: "stale at A2", 3: "lost to A2", 6: "overwrites B1"}},
+		"another column": {[]racelab.Event{
+			left("A", 1, read, one),
+			left("B", 1, "UPDATE account SET owner = ? WHERE id = ?", "b", one), returned("B", racelab.OK),
+			left("A", 2, write, int64(100), one), returned("A", racelab.OK),
+		}, nil},
 		"the loser was aborted": {[]racelab.Event{
 			left("A", 1, read, one), left("B", 1, read, one),
 			left("A", 2, write, int64(100), one), returned("A", racelab.Deadlock),
@@ -130,12 +135,12 @@ func TestAccessOf(t *testing.T) {
 		"SELECT * FROM a WHERE x = y":                    {verb: "SELECT", table: "a"},
 		"DELETE FROM a WHERE id = 'x'":                   {verb: "DELETE", table: "a", key: "id=x"},
 		"INSERT INTO ledger (a) VALUES (?)":              {verb: "INSERT", table: "ledger"},
-		"UPDATE a SET b = b + ? WHERE id = 1":            {verb: "UPDATE", table: "a", key: "id=1", relative: true, sets: []assignment{{"b", "b + 7"}}},
-		"UPDATE a SET b = ?, c = 'd' WHERE id = 1":       {verb: "UPDATE", table: "a", key: "id=1", sets: []assignment{{"b", "7"}, {"c", "d"}}},
+		"UPDATE a SET b = b + ? WHERE id = 1":            {verb: "UPDATE", table: "a", key: "id=1", relative: true, sets: []assignment{{"b", "b + 7", false, true}}},
+		"UPDATE a SET b = ?, c = 'd' WHERE id = 1":       {verb: "UPDATE", table: "a", key: "id=1", sets: []assignment{{"b", "7", true, false}, {"c", "d", true, false}}},
 		"SELECT * FROM a WHERE id = 1 + 1":               {verb: "SELECT", table: "a"},
 		"SELECT * FROM a /* ? */ WHERE id = ? AND b = 2": {verb: "SELECT", table: "a", key: "id=7"},
 		"UPDATE ONLY a SET b = 1":                        {},
-		"UPDATE \"a\" SET b = 'un":                       {verb: "UPDATE", table: "a", sets: []assignment{{"b", "un"}}},
+		"UPDATE \"a\" SET b = 'un":                       {verb: "UPDATE", table: "a", sets: []assignment{{"b", "un", true, false}}},
 	} {
 		if diff := cmp.Diff(want, accessOf(racelab.Op{Text: text, Args: []any{int64(7)}}), cmp.AllowUnexported(access{}, assignment{})); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)

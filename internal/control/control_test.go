@@ -92,6 +92,21 @@ func TestRecordsSurviveJSON(t *testing.T) {
 	}
 }
 
+func TestAHistoryFromOutsideNamesNothingOdd(t *testing.T) {
+	for text, good := range map[string]bool{
+		`[{"op":{"session":"A","call":"A.1","step":1}}]`:        true,
+		`[{"op":{"session":"","call":"","step":1}}]`:            true,
+		`[{"op":{"session":"A\u001b[31m","call":"","step":1}}]`: false,
+		`[{"op":{"session":"A","call":"A.1\u0007"}}]`:           false,
+		`[{"op":{"session":"A","call":"B.1"}}]`:                 false,
+		`[{"op":`:                                               false,
+	} {
+		if _, err := control.DecodeEvents([]byte(text)); (err == nil) != good {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"at":1,"event":{"op":{"args":[1,2.5,null]},"result":{"rows":{"rows":[[1]]}}}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -97,9 +99,22 @@ func DecodeEvents(b []byte) ([]racelab.Event, error) {
 		return nil, fmt.Errorf("read a history: %w", err)
 	}
 	for i := range events {
+		if o := events[i].Op; !isName(string(o.Session), string(o.Call)) {
+			return nil, errors.New("read a history: a session or call in it has no name that racelab gives")
+		}
 		events[i] = withValues(events[i])
 	}
 	return events, nil
+}
+
+// isName reports whether a session and a call are named A and A.1, or not at
+// all. What comes from outside might otherwise steer a terminal.
+func isName(session, call string) bool {
+	if strings.Trim(session, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return false
+	}
+	number, ok := strings.CutPrefix(call, session+".")
+	return call == "" || ok && number != "" && strings.Trim(number, "0123456789") == ""
 }
 
 // decode is json.Unmarshal with whole numbers kept whole.

@@ -3,8 +3,11 @@
 package dsn
 
 import (
+	"errors"
 	"fmt"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/racelab/racelab"
@@ -38,20 +41,55 @@ func Resolve(name, dsn string) (racelab.Engine, error) {
 	if dsn == "" {
 		return Named(name)
 	}
-	scheme, _, ok := strings.Cut(dsn, ":")
-	if !ok {
-		return racelab.Engine{}, fmt.Errorf("the DSN has no scheme: write postgres://..., mysql://... or sqlite:PATH")
+	// Of a DSN nothing else is ever quoted: it may be, or hold, a password.
+	scheme, rest, ok := strings.Cut(dsn, ":")
+	if !ok || !isScheme(scheme) {
+		return racelab.Engine{}, errors.New("the DSN has no scheme: write postgres://..., mysql://... or sqlite:PATH")
 	}
 	of, err := Named(scheme)
 	if err != nil {
 		return racelab.Engine{}, fmt.Errorf("the DSN's scheme: %w", err)
 	}
-	if name == "" {
-		return of, nil
+	if name != "" {
+		wanted, err := Named(name)
+		if err != nil {
+			return of, err
+		}
+		if wanted.Name != of.Name {
+			return of, fmt.Errorf("the DSN is for %s, and the engine asked for is %s", of.Name, wanted.Name)
+		}
 	}
-	wanted, err := Named(name)
-	if err == nil && wanted.Name != of.Name {
-		err = fmt.Errorf("the DSN is for %s, and the engine asked for is %s", of.Name, wanted.Name)
+	return of, form(of, rest)
+}
+
+func isScheme(s string) bool {
+	return s != "" && len(s) <= 16 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") == ""
+}
+
+// form finds what is plainly no DSN of the engine, before anything is started.
+// What is left is up to the engine.
+func form(e racelab.Engine, rest string) error {
+	if e.Name == sqlite.Engine.Name {
+		if rest == "" {
+			return errors.New("the DSN names no file: write sqlite:PATH")
+		}
+		return nil
 	}
-	return of, err
+	wrong := fmt.Errorf("the DSN cannot be read: write %s://user:password@host:port/, with %%XX for special characters", e.Name)
+	if !strings.HasPrefix(rest, "//") {
+		return wrong
+	}
+	if strings.Contains(rest, "unix(") { // MySQL's, and no URL
+		return nil
+	}
+	u, err := url.Parse(e.Name + ":" + rest)
+	if err != nil {
+		return wrong
+	}
+	if port := u.Port(); port != "" {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return wrong
+		}
+	}
+	return nil
 }

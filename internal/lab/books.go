@@ -26,7 +26,7 @@ type account struct {
 func (l *Lab) accounts(w http.ResponseWriter, r *http.Request) {
 	accounts, rows, err := l.books(r.Context())
 	if err != nil {
-		fail(w, http.StatusServiceUnavailable, "", "read the accounts: "+err.Error())
+		fail(w, http.StatusServiceUnavailable, l.classify(err), "read the accounts: "+err.Error())
 		return
 	}
 	for i := range accounts {
@@ -54,12 +54,12 @@ type row struct {
 func (l *Lab) ledger(w http.ResponseWriter, r *http.Request) {
 	wanted, err := strconv.ParseInt(r.URL.Query().Get("account"), 10, 64)
 	if err != nil && r.URL.Query().Has("account") {
-		fail(w, http.StatusBadRequest, "", fmt.Sprintf("account %q is not a whole number", r.URL.Query().Get("account")))
+		fail(w, http.StatusBadRequest, badRequest, fmt.Sprintf("account %q is not a whole number", r.URL.Query().Get("account")))
 		return
 	}
 	_, rows, err := l.books(r.Context())
 	if err != nil {
-		fail(w, http.StatusServiceUnavailable, "", "read the ledger: "+err.Error())
+		fail(w, http.StatusServiceUnavailable, l.classify(err), "read the ledger: "+err.Error())
 		return
 	}
 	if r.URL.Query().Has("account") {
@@ -67,6 +67,8 @@ func (l *Lab) ledger(w http.ResponseWriter, r *http.Request) {
 	}
 	reply(w, rows)
 }
+
+func (l *Lab) classify(err error) racelab.Class { return l.config.Engine.Dialect.Classify(err) }
 
 // books reads both tables at one moment, each in the order of its ids.
 func (l *Lab) books(ctx context.Context) ([]account, []row, error) {
@@ -112,16 +114,19 @@ const busy = "requests are in flight: wait until in_flight is 0"
 
 // reset brings the database back to its start and clears the tape.
 func (l *Lab) reset(w http.ResponseWriter, r *http.Request) {
+	l.changing.Lock() // the sessions of workers that start now are not to be forgotten
+	defer l.changing.Unlock()
 	if !l.pool.hold() {
-		fail(w, http.StatusConflict, "", busy)
+		fail(w, http.StatusConflict, racelab.Refused, busy)
 		return
 	}
 	defer l.pool.release()
 	// Half a reset is worse than an unwanted one: it outlives the client.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), stateLimit)
 	defer cancel()
+	l.resets.Add(1) // before: who reads both is not to take the old ledger for the new one's
 	if err := l.world.Reset(ctx); err != nil {
-		fail(w, http.StatusServiceUnavailable, "", "reset: "+err.Error())
+		fail(w, http.StatusServiceUnavailable, l.classify(err), "reset: "+err.Error())
 		return
 	}
 	l.tape.Clear()

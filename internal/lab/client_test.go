@@ -41,7 +41,7 @@ func open(t *testing.T, with func(*Config)) *client {
 	t.Cleanup(func() {
 		pids := l.pool.pids()
 		// Most tests leave a request with a worker that takes for ever.
-		if err := l.Close(ended()); err != nil {
+		if _, err := l.Close(ended()); err != nil {
 			t.Errorf("close: %v", err)
 		}
 		for _, pid := range pids {

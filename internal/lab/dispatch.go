@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,28 +15,21 @@ const mostBody = 64 << 10
 
 var requestName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// demo passes a request on to one of the reference's endpoints.
-func (l *Lab) demo(w http.ResponseWriter, r *http.Request) {
-	route, err := demoRoute(r.PathValue("name"), l.config.Engine, l.asked())
-	l.dispatch(w, r, route, err)
-}
+func (l *Lab) demo(w http.ResponseWriter, r *http.Request)    { l.dispatch(w, r, demoPath) }
+func (l *Lab) deposit(w http.ResponseWriter, r *http.Request) { l.dispatch(w, r, depositPath) }
 
 func noSlash(w http.ResponseWriter, r *http.Request) {
 	fail(w, http.StatusNotFound, badRequest, "the reference's endpoints end in a slash: "+demoPath+r.PathValue("name")+"/")
 }
 
-func (l *Lab) deposit(w http.ResponseWriter, r *http.Request) {
-	route, err := depositRoute(r.PathValue("name"), l.config.Engine, l.asked())
-	l.dispatch(w, r, route, err)
-}
-
 // dispatch gives the request to a worker and waits for the answer, but not for
 // ever. Nothing that happens to the client or its patience ends the request.
-func (l *Lab) dispatch(w http.ResponseWriter, r *http.Request, to route, unknownName error) {
-	patience := time.NewTimer(l.config.FrontTimeout)
-	defer patience.Stop()
-	if unknownName != nil {
-		fail(w, http.StatusNotFound, badRequest, unknownName.Error())
+func (l *Lab) dispatch(w http.ResponseWriter, r *http.Request, path string) {
+	patience, cancel := context.WithTimeout(r.Context(), l.config.FrontTimeout)
+	defer cancel()
+	to, err := find(routes(l.config.Engine, l.asked()), path, r.PathValue("name"))
+	if err != nil {
+		fail(w, http.StatusNotFound, badRequest, err.Error())
 		return
 	}
 	w.Header().Set(strategyHeader, to.strategy.Name)
@@ -72,16 +66,23 @@ func (l *Lab) dispatch(w http.ResponseWriter, r *http.Request, to route, unknown
 	if name != "" {
 		queued.header.Set(requestHeader, name)
 	}
-	if err := l.pool.submit(queued); err != nil {
+	switch err := l.pool.submit(patience, queued); {
+	case errors.Is(err, context.DeadlineExceeded):
+		fail(w, http.StatusGatewayTimeout, overloaded,
+			fmt.Sprintf("the laboratory's settings were being changed for %s; the request did not run", l.config.FrontTimeout))
+		return
+	case err != nil:
 		fail(w, http.StatusServiceUnavailable, overloaded, err.Error())
 		return
 	}
 	select {
 	case a := <-queued.answer:
 		a.write(w)
-	case <-patience.C:
+	case <-patience.Done():
+		if r.Context().Err() != nil {
+			return // nobody is left to answer
+		}
 		fail(w, http.StatusGatewayTimeout, unknown,
 			fmt.Sprintf("there was no answer within %s; the request runs on to its end", l.config.FrontTimeout))
-	case <-r.Context().Done(): // nobody is left to answer
 	}
 }

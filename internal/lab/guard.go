@@ -26,11 +26,11 @@ func guard(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
 		if !ours(r) {
-			fail(w, http.StatusMisdirectedRequest, "", "the Host header does not name this laboratory: use the address that `racelab serve` printed")
+			fail(w, http.StatusMisdirectedRequest, badRequest, "the Host header does not name this laboratory: use the address that `racelab serve` printed")
 			return
 		}
 		if err := origins.Check(r); err != nil {
-			fail(w, http.StatusForbidden, "", "this comes from a page of another origin: "+err.Error())
+			fail(w, http.StatusForbidden, badRequest, "this comes from a page of another origin: "+err.Error())
 			return
 		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWait))

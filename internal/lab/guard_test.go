@@ -3,6 +3,7 @@ package lab
 import (
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -47,6 +48,38 @@ func TestOtherOriginsChangeNothing(t *testing.T) {
 	for _, headers := range [][]string{{}, {"Origin", c.url}, {"Origin", c.url, "Sec-Fetch-Site", "same-origin"}, {"Sec-Fetch-Site", "none"}} {
 		if r := c.pay("/demo/atomic_no_delay/", "account=1&amount=5", headers...); r.status != http.StatusOK {
 			t.Errorf("with %q: %d %s", headers, r.status, r.body)
+		}
+	}
+}
+
+// Also those that are net/http's own: no such path, method or file.
+func TestEveryAnswerHasAClassAndErrorsAreProblems(t *testing.T) {
+	c := open(t, nil)
+	for _, test := range []struct {
+		method, path string
+		status       int
+		headers      []string
+	}{
+		{"GET", "/", 200, nil}, {"GET", "/healthz", 200, nil}, {"GET", "/static/style.css", 200, nil}, {"HEAD", "/static/style.css", 200, nil},
+		{"GET", "/api/accounts", 200, nil}, {"POST", "/api/reset", 200, nil},
+		{"GET", "/nothing", 404, nil}, {"POST", "/demo/", 404, nil}, {"POST", "/demo/nothing/", 404, nil}, {"POST", "/deposit/nothing", 404, nil},
+		{"GET", "/static/nothing", 404, nil}, {"GET", "/static/../lab.go", 404, nil}, {"DELETE", "/api/accounts", 405, nil}, {"GET", "/api/reset", 405, nil},
+		{"PUT", "/deposit/immediate", 405, nil}, {"OPTIONS", "/healthz", 405, nil}, {"GET", "/api/ledger?account=x", 400, nil}, {"POST", "/api/settings", 400, nil},
+		{"GET", "/", 421, []string{"Host", "evil.example"}}, {"POST", "/api/reset", 403, []string{"Origin", "http://evil.example"}},
+	} {
+		r := c.do(test.method, test.path, "", "", test.headers...)
+		class := "ok"
+		if test.status >= 400 {
+			class = "bad-request"
+			if kind := r.header.Get("Content-Type"); kind != "application/problem+json" || !strings.Contains(r.body, `"status":`+strconv.Itoa(test.status)) {
+				t.Errorf("%s %s: %s %s", test.method, test.path, kind, r.body)
+			}
+		}
+		if r.status != test.status || r.class() != class {
+			t.Errorf("%s %s: %d, class %q; want %d, %s", test.method, test.path, r.status, r.class(), test.status, class)
+		}
+		if r.status == http.StatusMethodNotAllowed && r.header.Get("Allow") == "" {
+			t.Errorf("%s %s: no word of what is allowed", test.method, test.path)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,6 +62,9 @@ type Lab struct {
 	serving   sync.WaitGroup
 	undo      []func() error // what Close does at last, the newest first
 
+	born   string       // unlike any other laboratory's
+	resets atomic.Int64 // with born, by which a client knows the ledger it read before
+
 	changing sync.Mutex // one change of the settings at a time
 	windowIs atomic.Pointer[stage.Span]
 	levelIs  atomic.Pointer[racelab.Level]
@@ -72,7 +76,7 @@ func Start(ctx context.Context, c Config) (_ *Lab, err error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	l := &Lab{config: c, tape: control.NewTape(mostRecords)}
+	l := &Lab{config: c, born: rand.Text(), tape: control.NewTape(mostRecords)}
 	l.setWindow(c.Window)
 	l.setLevel(c.Level)
 	defer func() {
@@ -91,7 +95,7 @@ func Start(ctx context.Context, c Config) (_ *Lab, err error) {
 	}
 	l.undo = append(l.undo, l.server.Close)
 	l.world, err = l.server.Open(ctx, racelab.Config{
-		Level: c.Level, Setup: exhibit().Setup(c.Engine.Dialect), State: exhibit().State, BusyLimit: stage.BusyLimit,
+		Level: c.Level, Setup: exhibit().Setup(c.Engine.Dialect), State: exhibit().State,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up the laboratory's database: %w", err)
@@ -115,17 +119,17 @@ func (l *Lab) employWorkers(ctx context.Context, folder *throwaway.Folder) error
 		return err
 	}
 	var started atomic.Int64
-	l.pool = newPool(func(id racelab.SessionID) orders {
+	l.pool = newPool(func(id racelab.SessionID, level racelab.Level) orders {
 		socket, _ := folder.Socket("worker-" + strconv.FormatInt(started.Add(1), 10)) // its length was checked above
-		return orders{Engine: l.config.Engine.Name, Address: l.world.Address(), Level: l.asked(), Session: id, Socket: socket}
-	}, l.tape, l.config.WorkerTimeout, l.config.Log)
+		return orders{Engine: l.config.Engine.Name, Address: l.world.Address(), Level: level, Session: id, Socket: socket}
+	}, l.world, l.tape, l.config.WorkerTimeout, l.config.Log)
 	l.undo = append(l.undo, func() error {
 		now, cancel := context.WithCancel(context.Background())
 		cancel()
-		l.pool.close(now)
+		l.pool.close(now) // nobody has been told the address: nothing is cut
 		return nil
 	})
-	return l.pool.resize(ctx, l.config.Workers)
+	return l.pool.resize(ctx, l.config.Workers, l.config.Level)
 }
 
 func (l *Lab) serve() {
@@ -144,8 +148,10 @@ func (l *Lab) serve() {
 	mux.Handle("GET /static/", http.FileServerFS(static))
 	mux.HandleFunc("GET /{$}", l.page)
 	l.web = &http.Server{
-		Handler:           logged(l.config.Log, guard(mux)),
-		ReadHeaderTimeout: 10 * time.Second,
+		Handler: logged(l.config.Log, classed(guard(mux))),
+		// What net/http would answer by itself has no class.
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            10 * time.Second,
 		// From the header on; a request that waits for its worker needs as long as the front is patient.
 		WriteTimeout:   l.config.FrontTimeout + bodyWait + 10*time.Second,
 		IdleTimeout:    time.Minute,
@@ -165,11 +171,12 @@ func (l *Lab) serve() {
 func (l *Lab) Failed() <-chan error { return l.pool.failed }
 
 // Close stops listening, answers what is in flight until ctx ends, and cuts off
-// the rest. Nothing is left: no process, folder, socket or database.
-func (l *Lab) Close(ctx context.Context) error {
+// the rest: so many requests. Nothing is left: no process, folder, socket or
+// database.
+func (l *Lab) Close(ctx context.Context) (cut int, err error) {
 	var shut sync.WaitGroup
 	shut.Go(func() { _ = l.web.Shutdown(ctx) }) // of connections that ctx cuts short, below
-	l.pool.close(ctx)
+	cut = l.pool.close(ctx)
 	shut.Wait()
 	// Every request has its answer now; the clients get a moment to take it.
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -178,7 +185,7 @@ func (l *Lab) Close(ctx context.Context) error {
 		_ = l.web.Close()
 	}
 	l.serving.Wait()
-	return l.tidy()
+	return cut, l.tidy()
 }
 
 func (l *Lab) tidy() error {
@@ -213,12 +220,15 @@ type Ready struct {
 	Class   string `json:"class"`
 	Pids    []int  `json:"worker_pids"`
 	Pid     int    `json:"pid"`
+
+	Level  racelab.Level `json:"level"`
+	Window string        `json:"window"`
 }
 
 // Ready describes the laboratory.
 func (l *Lab) Ready() Ready {
 	s := l.current()
-	return Ready{"racelab.serve/1", l.URL(), s.Engine, s.Product, s.Version, s.Workers, s.Class, s.Pids, os.Getpid()}
+	return Ready{"racelab.serve/1", l.URL(), s.Engine, s.Product, s.Version, s.Workers, s.Class, s.Pids, os.Getpid(), s.Level, s.Window}
 }
 
 func (l *Lab) window() stage.Span           { return *l.windowIs.Load() }

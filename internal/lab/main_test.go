@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "worker":
-			end(WorkerMain(context.Background()))
+			end(WorkerMain())
 		case "serve":
 			end(serveForTest(os.Args[2:]))
 		}
@@ -43,11 +43,12 @@ func end(err error) {
 func serveForTest(args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	window := flags.Duration("window", 0, "")
+	patience := flags.Duration("front-timeout", 10*time.Minute, "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	c := testConfig()
-	c.Window = stage.Span{Min: *window, Max: *window}
+	c.Window, c.FrontTimeout = stage.Span{Min: *window, Max: *window}, *patience
 	return Run(context.Background(), c, func(l *Lab) error {
 		return json.NewEncoder(os.Stdout).Encode(l.Ready())
 	})

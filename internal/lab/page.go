@@ -21,7 +21,8 @@ var page = template.Must(template.New("page").Parse(pageText))
 type view struct {
 	settings
 	URL       string
-	Lab       string // the flag that leads `racelab hit` here; "" for its default
+	Loses     string // commands to try
+	Holds     string
 	Endpoints []endpointView
 	Deposits  []endpointView
 }
@@ -31,25 +32,30 @@ type endpointView struct{ Path, Strategy, Summary, Because string }
 // DefaultURL is where `racelab hit` looks for a laboratory by itself.
 const DefaultURL = "http://127.0.0.1:8080"
 
+// Try returns two commands for the laboratory at url: one that loses money, and
+// one that does not. Each does so on every engine: what a transaction or a row
+// lock does, and whether there is one, depends on it.
+func Try(url string) (loses, holds string) {
+	at := " --wait 0"
+	if url != DefaultURL {
+		at = " --lab " + url + at
+	}
+	return "racelab hit non_atomic_long_delay" + at, "racelab hit atomic-update" + at
+}
+
 func (l *Lab) page(w http.ResponseWriter, _ *http.Request) {
 	v := view{settings: l.current(), URL: l.URL()}
-	if v.URL != DefaultURL {
-		v.Lab = " --lab " + v.URL
-	}
-	e, level := l.config.Engine, l.asked()
-	for _, name := range endpoints() {
-		if r, err := demoRoute(name, e, level); err == nil {
-			v.Endpoints = append(v.Endpoints, r.view(demoPath+name+"/"))
-		}
-	}
-	for _, st := range exhibit().Strategies {
-		if r, err := depositRoute(st.Name, e, level); err == nil {
-			v.Deposits = append(v.Deposits, r.view(depositPath+st.Name))
+	v.Loses, v.Holds = Try(v.URL)
+	for _, r := range routes(l.config.Engine, l.asked()) {
+		if r.path == demoPath {
+			v.Endpoints = append(v.Endpoints, r.view(r.path+r.name+"/"))
+		} else {
+			v.Deposits = append(v.Deposits, r.view(r.path+r.name))
 		}
 	}
 	var b bytes.Buffer
 	if err := page.Execute(&b, v); err != nil {
-		fail(w, http.StatusInternalServerError, "", "write the page: "+err.Error())
+		fail(w, http.StatusInternalServerError, racelab.Other, "write the page: "+err.Error())
 		return
 	}
 	answer{http.StatusOK, http.Header{"Content-Type": {"text/html; charset=utf-8"}}, b.Bytes()}.write(w)

@@ -1,11 +1,13 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,7 +34,8 @@ type request struct {
 
 // A pool is the seats that worker processes sit on, and the queue before them.
 type pool struct {
-	orders func(racelab.SessionID) orders
+	orders func(racelab.SessionID, racelab.Level) orders
+	world  racelab.World // that the workers attach to
 	tape   *control.Tape
 	limit  time.Duration // for a worker to answer
 	log    *slog.Logger
@@ -40,49 +43,79 @@ type pool struct {
 	keep    func(*seat) // fills a seat until the pool is cut off or the seat is given up
 	cut     context.CancelFunc
 	running sync.WaitGroup // the seats
-	failed  chan error     // buffered: why a seat cannot be kept filled
+	failed  chan error     // buffered: why the laboratory cannot go on
 	queue   chan request
+	shut    chan struct{} // closed when the pool is
 	idle    chan struct{} // closed when the pool is closed and nothing is in flight
 
 	mu       sync.Mutex
-	released sync.Cond // held has become false, or closed true
-	inFlight int       // requests accepted and not answered, in the queue or with a worker
-	held     bool      // somebody changes what requests work on: new ones wait
+	inFlight int           // requests accepted and not answered, in the queue or with a worker
+	held     chan struct{} // closed when it ends that somebody changes what requests work on; nil if nobody does
 	closed   bool
 	seats    []*seat
+	level    racelab.Level              // that was asked for, for the seats' workers
 	taken    map[racelab.SessionID]bool // names of sessions that live, or are on the tape
 }
 
-func newPool(orders func(racelab.SessionID) orders, tape *control.Tape, limit time.Duration, log *slog.Logger) *pool {
+func newPool(orders func(racelab.SessionID, racelab.Level) orders, world racelab.World, tape *control.Tape, limit time.Duration, log *slog.Logger) *pool {
 	ctx, cut := context.WithCancel(context.Background())
 	p := &pool{
-		orders: orders, tape: tape, limit: limit, log: log, cut: cut,
+		orders: orders, world: world, tape: tape, limit: limit, log: log, cut: cut,
 		failed: make(chan error, 1),
 		queue:  make(chan request, mostQueued),
+		shut:   make(chan struct{}),
 		idle:   make(chan struct{}),
 		taken:  map[racelab.SessionID]bool{},
 	}
-	p.keep = func(s *seat) { p.fill(ctx, s) }
-	p.released.L = &p.mu
+	p.keep = func(s *seat) {
+		s.err = p.fill(ctx, s)
+		close(s.gone)
+	}
 	return p
 }
 
-// submit queues a request. Unless it returns an error, an answer will come.
-func (p *pool) submit(r request) error {
+// submit queues a request, if need be after a wait that ctx bounds. Unless it
+// returns an error, an answer will come.
+func (p *pool) submit(ctx context.Context, r request) error {
+	for {
+		held, err := p.enter(r)
+		if held == nil {
+			return err
+		}
+		select {
+		case <-held:
+		case <-p.shut:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// enter queues the request, or returns what it has to wait for before.
+func (p *pool) enter(r request) (held <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.held && !p.closed {
-		p.released.Wait()
-	}
-	if p.closed {
-		return errClosing
+	switch {
+	case p.closed:
+		return nil, errClosing
+	case p.held != nil:
+		return p.held, nil
 	}
 	select {
 	case p.queue <- r:
 		p.inFlight++
-		return nil
+		return nil, nil
 	default:
-		return errFull
+		return nil, errFull
+	}
+}
+
+// putBack queues a request again that its worker never got.
+func (p *pool) putBack(r request) {
+	select {
+	case p.queue <- r:
+	default:
+		p.finish(r, problemAnswer(http.StatusServiceUnavailable, overloaded, errFull.Error()))
 	}
 }
 
@@ -110,75 +143,82 @@ func (p *pool) flying() int {
 func (p *pool) hold() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.inFlight > 0 || p.held || p.closed {
+	if p.inFlight > 0 || p.held != nil || p.closed {
 		return false
 	}
-	p.held = true
+	p.held = make(chan struct{})
 	return true
 }
 
 func (p *pool) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.held = false
-	p.released.Broadcast()
+	close(p.held)
+	p.held = nil
 }
 
-// resize brings the pool to n seats, and returns when the new ones' workers
-// serve. Those that are too many leave when they have answered what they have.
-func (p *pool) resize(ctx context.Context, n int) error {
+// resize brings the pool to n seats whose workers run at the level, and returns
+// when the new ones serve. If one of them cannot, all is as it was. Those that
+// are too many leave when they have answered what they have. For another level
+// the caller holds the pool, so that nobody works at the old one.
+func (p *pool) resize(ctx context.Context, n int, level racelab.Level) error {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		return errClosing
 	}
+	anew, stay := level != p.level, min(n, len(p.seats))
+	if anew {
+		stay = 0
+	}
+	kept, others := p.seats[:stay:stay], p.seats[stay:]
 	var added []*seat
-	for len(p.seats) < n {
-		s := newSeat()
-		p.seats = append(p.seats, s)
+	for range n - stay {
+		s := newSeat(level)
 		added = append(added, s)
 		p.running.Go(func() { p.keep(s) })
 	}
-	for _, s := range p.seats[n:] {
+	p.mu.Unlock()
+
+	if err := served(ctx, added); err != nil {
+		dismiss(added)
+		return fmt.Errorf("start %d workers: %w", len(added), err)
+	}
+	p.mu.Lock()
+	p.seats, p.level = slices.Concat(kept, added), level
+	p.mu.Unlock()
+	if anew {
+		dismiss(others)
+		return nil
+	}
+	for _, s := range others {
 		close(s.quit)
 	}
-	p.seats = p.seats[:n:n]
-	p.mu.Unlock()
-	for _, s := range added {
+	return nil
+}
+
+// dismiss returns when nobody sits on the seats any more.
+func dismiss(seats []*seat) {
+	for _, s := range seats {
+		close(s.quit)
+	}
+	for _, s := range seats {
+		<-s.gone
+	}
+}
+
+// served waits until the seats' first workers serve.
+func served(ctx context.Context, seats []*seat) error {
+	for _, s := range seats {
 		select {
 		case <-s.ready:
 		case <-s.gone:
-			return fmt.Errorf("the laboratory has no workers: %w", p.failure())
+			return cmp.Or(s.err, errClosing)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 	return nil
-}
-
-// renew replaces every process. The caller holds the pool, so they are idle.
-func (p *pool) renew(ctx context.Context) error {
-	p.mu.Lock()
-	old := p.seats
-	p.mu.Unlock()
-	if err := p.resize(ctx, 0); err != nil {
-		return err
-	}
-	for _, s := range old {
-		<-s.gone
-	}
-	return p.resize(ctx, len(old))
-}
-
-// failure returns why a seat was given up.
-func (p *pool) failure() error {
-	select {
-	case err := <-p.failed:
-		p.fail(err) // for whoever asks next
-		return err
-	default:
-		return errClosing
-	}
 }
 
 func (p *pool) fail(err error) {
@@ -235,28 +275,38 @@ func (p *pool) forget() {
 	}
 }
 
-// close takes no more requests, answers those in flight until ctx ends, and
-// then kills what still works on one. Afterwards no process is left.
-func (p *pool) close(ctx context.Context) {
+// close takes no more requests, answers those in flight until ctx ends or
+// nobody is left who could, and then kills what still works on one. It returns
+// how many had not ended. Afterwards no process is left.
+func (p *pool) close(ctx context.Context) (cut int) {
 	p.mu.Lock()
-	if !p.closed && p.inFlight == 0 {
-		close(p.idle)
+	if !p.closed {
+		p.closed = true
+		close(p.shut)
+		if p.inFlight == 0 {
+			close(p.idle)
+		}
 	}
-	p.closed = true
-	p.released.Broadcast()
 	p.mu.Unlock()
+	deserted := make(chan struct{})
+	go func() {
+		p.running.Wait()
+		close(deserted)
+	}()
 	select {
 	case <-p.idle:
+	case <-deserted:
 	case <-ctx.Done():
 	}
+	cut = p.flying()
 	p.cut()
-	p.running.Wait()
+	<-deserted
 	for {
 		select {
 		case r := <-p.queue:
 			p.finish(r, problemAnswer(http.StatusServiceUnavailable, overloaded, errClosing.Error()))
 		case <-p.idle:
-			return
+			return cut
 		}
 	}
 }

@@ -21,7 +21,7 @@ const (
 
 // How a request ended that is no finished call of a strategy.
 const (
-	badRequest   racelab.Class = "bad-request"   // it did not run
+	badRequest   racelab.Class = "bad-request"   // it makes no sense here, and did not run
 	notAvailable racelab.Class = "not-available" // the strategy is not, on this engine
 	overloaded   racelab.Class = "overloaded"    // it was turned away unrun
 	unknown      racelab.Class = "unknown"       // it may have run, or may still: no answer came
@@ -33,7 +33,7 @@ type problem struct {
 	Title  string        `json:"title"`
 	Status int           `json:"status"`
 	Detail string        `json:"detail"`
-	Class  racelab.Class `json:"class,omitempty"`
+	Class  racelab.Class `json:"class"`
 }
 
 // An answer is a worker's, or the front's own.
@@ -43,14 +43,11 @@ type answer struct {
 	body   []byte
 }
 
-// problemAnswer is the answer that something failed. class "" is for what
-// concerns no strategy.
+// problemAnswer is the answer that something failed.
 func problemAnswer(status int, class racelab.Class, detail string) answer {
 	a := answer{status: status, header: http.Header{}}
 	a.header.Set("Content-Type", "application/problem+json")
-	if class != "" {
-		a.header.Set(classHeader, string(class))
-	}
+	a.header.Set(classHeader, string(class))
 	a.body, _ = json.Marshal(problem{"about:blank", http.StatusText(status), status, detail, class}) // strings and a number
 	a.body = append(a.body, '\n')
 	return a
@@ -76,7 +73,7 @@ func fail(w http.ResponseWriter, status int, class racelab.Class, detail string)
 func reply(w http.ResponseWriter, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		fail(w, http.StatusInternalServerError, "", "write the answer as JSON: "+err.Error())
+		fail(w, http.StatusInternalServerError, racelab.Other, "write the answer as JSON: "+err.Error())
 		return
 	}
 	answer{http.StatusOK, http.Header{"Content-Type": {"application/json"}}, append(b, '\n')}.write(w)

@@ -9,16 +9,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/control"
 )
 
@@ -30,18 +33,18 @@ const (
 
 // A process is a worker as the front sees it.
 type process struct {
-	orders  orders
-	cmd     *exec.Cmd
-	input   io.Closer // the worker lives until this is closed
-	client  *http.Client
-	said    *tail
-	log     *slog.Logger
-	started time.Time
-	done    chan struct{} // closed when it has ended and its last record is on the tape
+	orders orders
+	cmd    *exec.Cmd
+	input  io.Closer // the worker lives until this is closed
+	client *http.Client
+	said   *tail
+	log    *slog.Logger
+	done   chan struct{} // closed when it has ended and its last record is on the tape
 
 	mu      sync.Mutex
 	more    sync.Cond // records or ended has changed
 	records int
+	conns   map[racelab.ConnID]bool // that it used
 	ended   bool
 }
 
@@ -79,7 +82,7 @@ func startProcess(ctx context.Context, o orders, tape *control.Tape, log *slog.L
 		output.Close()
 		return nil, fmt.Errorf("start a worker: %w", err)
 	}
-	p := &process{orders: o, cmd: cmd, input: input, said: said, log: log, started: time.Now(), done: make(chan struct{})}
+	p := &process{orders: o, cmd: cmd, input: input, said: said, log: log, done: make(chan struct{}), conns: map[racelab.ConnID]bool{}}
 	p.more.L = &p.mu
 	p.client = &http.Client{Transport: &http.Transport{
 		// One connection a request: net/http then has no reason to ever send one twice.
@@ -135,6 +138,9 @@ func (p *process) read(output io.Reader, tape *control.Tape, ready chan<- error)
 		}
 		p.mu.Lock()
 		p.records++
+		if r.Conn != "" {
+			p.conns[r.Conn] = true
+		}
 		p.more.Broadcast()
 		p.mu.Unlock()
 	}
@@ -166,6 +172,14 @@ func (p *process) await(n int) {
 	for p.records < n && !p.ended {
 		p.more.Wait()
 	}
+}
+
+// connections lists those that the worker has used: it recorded each before a
+// statement went to the server.
+func (p *process) connections() []racelab.ConnID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Sorted(maps.Keys(p.conns))
 }
 
 // ask gives a request to the worker. After any error but errUndelivered nobody

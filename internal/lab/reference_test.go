@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/engine/enginetest"
 	"github.com/racelab/racelab/engine/mysql"
+	"github.com/racelab/racelab/engine/postgres"
 	"github.com/racelab/racelab/internal/dsn"
 	"github.com/racelab/racelab/internal/intake/sqlgate"
 	"github.com/racelab/racelab/internal/load"
@@ -60,10 +63,10 @@ func (c *client) exec(text string) {
 	}
 }
 
-// hit sends n deposits of amount to an endpoint and judges them.
-func (c *client) hit(endpoint string, n, concurrency int, amount int64) load.Report {
+// hit sends n deposits of amount to an endpoint's path and judges them.
+func (c *client) hit(path string, n, concurrency int, amount int64) load.Report {
 	c.t.Helper()
-	target := c.url + demoPath + endpoint + "/"
+	target := c.url + path
 	u, err := url.Parse(target)
 	if err != nil {
 		c.t.Fatal(err)
@@ -81,7 +84,7 @@ func (c *client) hit(endpoint string, n, concurrency int, amount int64) load.Rep
 		c.t.Fatal(err)
 	}
 	if r.Lost == nil {
-		c.t.Fatalf("%s cannot be judged: %v", endpoint, *r.Reason)
+		c.t.Fatalf("%s cannot be judged: %v", path, *r.Reason)
 	}
 	return r
 }
@@ -95,7 +98,7 @@ func TestLedgerForeignKeyDeadlocks(t *testing.T) {
 	deadlocked := func() bool {
 		rounds++
 		c.reset()
-		r := c.hit("atomic_no_delay", 2, 2, 100)
+		r := c.hit(demoPath+"atomic_no_delay/", 2, 2, 100)
 		if n := r.Failed[string(racelab.Deadlock)]; n != r.Statuses[500] {
 			t.Fatalf("statuses %v, failures %v", r.Statuses, r.Failed)
 		}
@@ -112,7 +115,7 @@ func TestLedgerForeignKeyDeadlocks(t *testing.T) {
 
 	c.exec("ALTER TABLE ledger DROP FOREIGN KEY ledger_ibfk_1")
 	c.reset()
-	r := c.hit("atomic_no_delay", max(200, 4*rounds), 2, 100)
+	r := c.hit(demoPath+"atomic_no_delay/", max(200, 4*rounds), 2, 100)
 	if len(r.Failed) > 0 || *r.Recorded != r.Requests {
 		t.Errorf("without the foreign key: failures %v, %d rows of %d", r.Failed, *r.Recorded, r.Requests)
 	}
@@ -149,25 +152,34 @@ func TestOverflow(t *testing.T) {
 // "With row locking, race conditions are impossible": only if every writer
 // locks. One that does not has read before, and overwrites afterwards.
 func TestRowLockNeedsEveryWriter(t *testing.T) {
-	c := openOn(t, mysql.Engine, func(c *Config) {
-		c.Workers = 2
-		c.Window = stage.Span{Min: 2 * time.Second, Max: 2 * time.Second}
-	})
+	c := openOn(t, mysql.Engine, func(c *Config) { c.Workers = 2 })
 	for _, test := range []struct {
 		second  string
+		reads   racelab.EventKind // of the second deposit's SELECT, which must come in the first one's window
 		balance int64
 	}{
-		{demoPath + "non_atomic_no_delay/", 7},
-		{depositPath + "for-update", 107},
+		{demoPath + "non_atomic_no_delay/", racelab.Left, 7},
+		{depositPath + "for-update", racelab.Entered, 107},
 	} {
 		t.Run(test.second, func(t *testing.T) {
-			c.reset()
-			first := c.paying(demoPath+"row_locking_atomic_long_delay/", "account=1&amount=100", requestHeader, "first")
-			c.inWindow("first")
-			r := c.pay(test.second, "account=1&amount=7&window=0", requestHeader, "second")
-			if f := <-first; f.status != 200 || r.status != 200 {
-				t.Fatalf("statuses %d and %d", f.status, r.status)
-			}
+			window := 250 * time.Millisecond
+			until(t, "the second deposit reads in the first one's window", func() bool {
+				window *= 2
+				c.reset()
+				c.lab.setWindow(stage.Span{Min: window, Max: window})
+				first := c.paying(demoPath+"row_locking_atomic_long_delay/", "account=1&amount=100", requestHeader, "first")
+				c.inWindow("first")
+				r := c.pay(test.second, "account=1&amount=7&window=0", requestHeader, "second")
+				if f := <-first; f.status != 200 || r.status != 200 {
+					t.Fatalf("statuses %d and %d", f.status, r.status)
+				}
+				events := c.history(url.Values{"request": {"first", "second"}}).Events
+				ends := slices.IndexFunc(events, func(e racelab.Event) bool { return e.Kind == racelab.Left && e.Op.Kind == racelab.Window })
+				comes := slices.IndexFunc(events, func(e racelab.Event) bool {
+					return e.Op.Session != events[ends].Op.Session && e.Kind == test.reads && strings.HasPrefix(e.Op.Text, "SELECT")
+				})
+				return comes >= 0 && comes < ends
+			})
 			a := c.account()
 			if a.Ledger != 107 || a.Balance != test.balance {
 				t.Errorf("balance %d and ledger %d, want %d and 107", a.Balance, a.Ledger, test.balance)
@@ -217,7 +229,7 @@ func TestPlainSelectNotBlocked(t *testing.T) {
 // they lose money too, with more than one worker.
 func TestNoDelayLoses(t *testing.T) {
 	c := openOn(t, mysql.Engine, func(c *Config) { c.Workers = 3 })
-	r := c.hit("non_atomic_no_delay", 5000, 32, 1)
+	r := c.hit(demoPath+"non_atomic_no_delay/", 5000, 32, 1)
 	t.Logf("3 workers: %d of %d lost", *r.Lost, *r.Expected)
 	if *r.Lost <= 0 || r.Verdict != load.Violated {
 		t.Errorf("lost %d, verdict %s", *r.Lost, r.Verdict)
@@ -226,7 +238,7 @@ func TestNoDelayLoses(t *testing.T) {
 		t.Fatalf("set one worker: %d %s", r.status, r.body)
 	}
 	c.reset()
-	if r := c.hit("non_atomic_no_delay", 5000, 32, 1); *r.Lost != 0 {
+	if r := c.hit(demoPath+"non_atomic_no_delay/", 5000, 32, 1); *r.Lost != 0 {
 		t.Errorf("one worker lost %d", *r.Lost)
 	}
 }
@@ -271,7 +283,7 @@ func TestFiguresOfTheReference(t *testing.T) {
 			var r load.Report
 			for range 2 {
 				c.reset()
-				r = c.hit(test.endpoint, 10, 10, 100)
+				r = c.hit(demoPath+test.endpoint+"/", 10, 10, 100)
 				if *r.Actual >= test.low && *r.Actual <= test.high {
 					break
 				}
@@ -294,11 +306,133 @@ func TestSQLiteAbortsInsteadOfLosing(t *testing.T) {
 		c.Workers = 3
 		c.Window = soak()
 	})
-	r := c.hit("atomic_long_delay", 10, 10, 100)
+	r := c.hit(demoPath+"atomic_long_delay/", 10, 10, 100)
 	aborted := r.Failed[string(racelab.Busy)] + r.Failed[string(racelab.SerializationFailure)]
 	t.Logf("final %d, failed %v", *r.Actual, r.Failed)
 	if *r.Lost != 0 || aborted == 0 || r.Acknowledged+aborted != 10 {
 		t.Errorf("lost %d, %d acknowledged, failed %v", *r.Lost, r.Acknowledged, r.Failed)
+	}
+}
+
+// A statement waits for SQLite's write lock for as long as its worker lives, as
+// one waits for a row lock elsewhere, and not until SQLite's own limit.
+func TestSQLiteWaitsAsLongAsTheWorkerLives(t *testing.T) {
+	c := open(t, nil)
+	lock, err := c.lab.world.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	text := func(text string) {
+		t.Helper()
+		if _, _, err := lock.Text(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text("BEGIN IMMEDIATE")
+	answer := c.paying(demoPath+"row_locking_atomic_long_delay/", "account=1&amount=5")
+	select {
+	case r := <-answer:
+		t.Fatalf("%d %s", r.status, r.body)
+	case <-time.After(stage.BusyLimit + time.Second):
+	}
+	text("COMMIT")
+	if r := <-answer; r.status != 200 {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
+// What the laboratory proposes to try.
+func TestWhatIsSaidToLoseDoesAndToHoldToo(t *testing.T) {
+	for _, e := range dsn.Engines {
+		t.Run(e.Name, func(t *testing.T) {
+			c := openOn(t, e, func(c *Config) {
+				c.Workers = 3
+				c.Window = soak()
+			})
+			loses, holds := Try(c.url)
+			if loses != "racelab hit non_atomic_long_delay --lab "+c.url+" --wait 0" || holds != "racelab hit atomic-update --lab "+c.url+" --wait 0" {
+				t.Fatalf("%s; %s", loses, holds)
+			}
+			if r := c.hit(demoPath+"non_atomic_long_delay/", 10, 10, 100); *r.Lost <= 0 || r.Acknowledged != 10 {
+				t.Errorf("lost %d, statuses %v", *r.Lost, r.Statuses)
+			}
+			c.reset()
+			if r := c.hit(depositPath+"atomic-update", 10, 10, 100); *r.Lost != 0 || r.Acknowledged != 10 {
+				t.Errorf("lost %d, statuses %v", *r.Lost, r.Statuses)
+			}
+		})
+	}
+}
+
+// A worker is killed while its INSERT waits for the row that its foreign key
+// refers to, which somebody else has locked. The server would let it go on
+// afterwards; but nothing is in flight then.
+func TestNothingOfAKilledWorkerRunsLater(t *testing.T) {
+	for _, e := range []racelab.Engine{postgres.Engine, mysql.Engine} {
+		t.Run(e.Name, func(t *testing.T) {
+			c := openOn(t, e, func(c *Config) { c.WorkerTimeout = 3 * time.Second })
+			lock, err := c.database().BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lock.Rollback()
+			var balance int
+			if err := lock.QueryRowContext(t.Context(), "SELECT balance FROM account WHERE id = 1 FOR UPDATE").Scan(&balance); err != nil {
+				t.Fatal(err)
+			}
+			if r := c.pay(demoPath+"non_atomic_no_delay/", "account=1&amount=5", requestHeader, "killed"); r.status != 502 {
+				t.Fatalf("%d %s", r.status, r.body)
+			}
+			if s := c.settings(); s.InFlight != 0 {
+				t.Errorf("%d in flight", s.InFlight)
+			}
+			events := c.history(url.Values{"request": {"killed"}}).Events
+			if last := events[len(events)-1]; !strings.HasPrefix(last.Op.Text, "INSERT") {
+				t.Fatalf("the worker was killed at %+v: this test tests nothing", last)
+			}
+			if err := lock.Rollback(); err != nil {
+				t.Fatal(err)
+			}
+			c.exec("ALTER TABLE ledger ADD COLUMN more integer") // waits for whoever writes there
+			if a := c.account(); a.Rows != 0 || a.Balance != 0 {
+				t.Errorf("the account is %+v", a)
+			}
+		})
+	}
+}
+
+// As many as may be, all at work, on a private server.
+func TestTheMostWorkers(t *testing.T) {
+	for _, e := range []racelab.Engine{postgres.Engine, mysql.Engine} {
+		t.Run(e.Name, func(t *testing.T) {
+			c := openOn(t, e, func(c *Config) { c.Workers = mostWorkers })
+			window := time.Second
+			until(t, "every worker has a request at the same time", func() bool {
+				c.reset()
+				var answers []<-chan replied
+				for i := range mostWorkers {
+					answers = append(answers, c.paying(depositPath+"read-modify-write", "account=1&amount=1&window="+window.String(), requestHeader, "all-"+strconv.Itoa(i)))
+				}
+				window *= 2
+				for _, answer := range answers {
+					if r := <-answer; r.status != 200 {
+						t.Fatalf("%d %s", r.status, r.body)
+					}
+				}
+				sessions := map[racelab.SessionID]bool{}
+				for _, e := range c.history(url.Values{"prefix": {"all-"}}).Events {
+					sessions[e.Op.Session] = true
+				}
+				return len(sessions) == mostWorkers
+			})
+			if r := c.do("POST", "/api/settings", "application/json", `{"level":"repeatable read"}`); r.status != 200 {
+				t.Errorf("replace them all: %d %s", r.status, r.body)
+			}
+			if s := c.settings(); len(s.Pids) != mostWorkers || s.Level != racelab.RepeatableRead {
+				t.Errorf("%+v", s)
+			}
+		})
 	}
 }
 
@@ -309,7 +443,7 @@ func TestSQLiteImmediateLosesNothing(t *testing.T) {
 		c.Workers = 3
 		c.Window = soak()
 	})
-	r := c.hit("row_locking_atomic_long_delay", 10, 10, 100)
+	r := c.hit(demoPath+"row_locking_atomic_long_delay/", 10, 10, 100)
 	t.Logf("final %d, failed %v", *r.Actual, r.Failed)
 	if *r.Lost != 0 || r.Acknowledged == 0 || r.Acknowledged+r.Failed[string(racelab.Busy)] != 10 {
 		t.Errorf("lost %d, %d acknowledged, failed %v", *r.Lost, r.Acknowledged, r.Failed)
@@ -324,7 +458,7 @@ func TestRowLockingOutlivesTheFront(t *testing.T) {
 		c.Window = soak()
 		c.FrontTimeout = 6 * soak().Min
 	})
-	r := c.hit("row_locking_atomic_long_delay", 10, 10, 100)
+	r := c.hit(demoPath+"row_locking_atomic_long_delay/", 10, 10, 100)
 	t.Logf("statuses %v", r.Statuses)
 	if r.Statuses[504] == 0 {
 		t.Errorf("statuses %v: no 504", r.Statuses)
@@ -342,7 +476,7 @@ func TestRowLockingWorkersAreKilledWhole(t *testing.T) {
 		c.Window = soak()
 		c.WorkerTimeout = 6 * soak().Min
 	})
-	r := c.hit("row_locking_atomic_long_delay", 10, 10, 100)
+	r := c.hit(demoPath+"row_locking_atomic_long_delay/", 10, 10, 100)
 	t.Logf("statuses %v, final %d, %d rows", r.Statuses, *r.Actual, *r.Recorded)
 	if r.Statuses[502] == 0 {
 		t.Errorf("statuses %v: no 502", r.Statuses)

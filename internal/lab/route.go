@@ -36,54 +36,42 @@ type route struct {
 	atOnce   bool   // its window is 0, whatever the laboratory's is
 }
 
-// demoRoute returns the route of one of the reference's endpoints: the first
-// strategy with that endpoint which the engine has.
-func demoRoute(name string, e racelab.Engine, l racelab.Level) (route, error) {
+// routes lists all endpoints: the reference's, each with the first of its
+// strategies that the engine has at the level, and one for every strategy.
+func routes(e racelab.Engine, l racelab.Level) []route {
+	var demo, deposit []route
 	s := exhibit()
-	r := route{path: demoPath, name: name, atOnce: strings.HasSuffix(name, "_no_delay")}
 	for i := range s.Strategies {
 		st := &s.Strategies[i]
-		if !slices.Contains(st.Endpoints, name) {
-			continue
-		}
 		why := st.Because(e, l)
-		if r.strategy == nil || why == "" {
-			r.strategy, r.because = st, why
-		}
-		if why == "" {
-			return r, nil
-		}
-	}
-	if r.strategy == nil {
-		return r, nearest.Unknown("endpoint", name, endpoints())
-	}
-	return r, nil
-}
-
-func depositRoute(name string, e racelab.Engine, l racelab.Level) (route, error) {
-	s := exhibit()
-	st, ok := s.Strategy(name)
-	if !ok {
-		var names []string
-		for _, st := range s.Strategies {
-			names = append(names, st.Name)
-		}
-		return route{}, nearest.Unknown("strategy of "+s.Name, name, names)
-	}
-	return route{path: depositPath, name: name, strategy: st, because: st.Because(e, l)}, nil
-}
-
-// endpoints lists the reference's endpoints, each once.
-func endpoints() []string {
-	var names []string
-	for _, st := range exhibit().Strategies {
+		deposit = append(deposit, route{path: depositPath, name: st.Name, strategy: st, because: why})
 		for _, name := range st.Endpoints {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
+			r := route{path: demoPath, name: name, strategy: st, because: why, atOnce: strings.HasSuffix(name, "_no_delay")}
+			i := slices.IndexFunc(demo, func(r route) bool { return r.name == name })
+			switch {
+			case i < 0:
+				demo = append(demo, r)
+			case demo[i].because != "":
+				demo[i] = r
 			}
 		}
 	}
-	return names
+	return append(demo, deposit...)
+}
+
+// find returns the route of the endpoint at path with that name.
+func find(all []route, path, name string) (route, error) {
+	var names []string
+	for _, r := range all {
+		switch {
+		case r.path != path:
+		case r.name == name:
+			return r, nil
+		default:
+			names = append(names, r.name)
+		}
+	}
+	return route{}, nearest.Unknown("endpoint of "+path, name, names)
 }
 
 // refuse answers what needs no worker, and reports whether it did: a strategy

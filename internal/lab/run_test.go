@@ -95,6 +95,44 @@ func TestSignalLetsRequestsEnd(t *testing.T) {
 	}
 }
 
+// As systemd does it, and whoever ends a process group.
+func TestSignalToTheWorkersTooLetsRequestsEnd(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		p := alone(t, "-window", "1s")
+		answer := p.paying("/demo/atomic_long_delay/", "account=1&amount=5", requestHeader, "last")
+		p.inWindow("last")
+		for _, pid := range append(p.ready.Pids, p.cmd.Process.Pid) {
+			send(t, pid, s)
+		}
+		if r := <-answer; r.status != http.StatusOK || r.body != "200" {
+			t.Errorf("%v: %d %s", s, r.status, r.body)
+		}
+		p.gone(0)
+	}
+}
+
+func TestRequestsThatDoNotEndInTimeAreCutAndCounted(t *testing.T) {
+	p := alone(t, "-window", "1h", "-front-timeout", "500ms")
+	running := p.paying("/demo/atomic_long_delay/", "account=1&amount=5", requestHeader, "running")
+	p.inWindow("running")
+	queued := p.paying("/demo/atomic_long_delay/", "account=1&amount=5")
+	until(t, "both are in flight", func() bool { return p.settings().InFlight == 2 })
+	send(t, p.cmd.Process.Pid, syscall.SIGTERM)
+	<-running
+	<-queued
+	p.gone(1)
+	if said := p.said.String(); !strings.Contains(said, ErrLate.Error()) || !strings.Contains(said, "cut off: 2") {
+		t.Errorf("it said %q", said)
+	}
+}
+
+func TestReadyLineDescribesTheLab(t *testing.T) {
+	p := alone(t, "-window", "20ms")
+	if r := p.ready; r.Schema != "racelab.serve/1" || r.Level != "SERIALIZABLE" || r.Window != "20ms" || r.Workers != 1 || len(r.Pids) != 1 || r.Pid != p.cmd.Process.Pid {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	p := alone(t, "-window", "1h")
 	answer := p.paying("/demo/atomic_long_delay/", "account=1&amount=5", requestHeader, "last")

@@ -31,6 +31,7 @@ type settings struct {
 	Pids     []int         `json:"worker_pids"`
 	Product  string        `json:"product"`
 	Version  string        `json:"engine_version"`
+	Epoch    string        `json:"epoch"` // another one in every laboratory and after every reset
 }
 
 // workerClass is gunicorn's word for workers of one request at a time.
@@ -40,10 +41,11 @@ func (l *Lab) current() settings {
 	product := l.server.Product()
 	return settings{
 		Workers: l.pool.size(), Class: workerClass, Window: l.window().String(), Engine: l.config.Engine.Name, Level: l.level(),
-		InFlight: l.pool.flying(), Pids: l.pool.pids(), Product: product.Name, Version: product.Version,
+		InFlight: l.pool.flying(), Pids: l.pool.pids(), Product: product.Name, Version: product.Version, Epoch: fmt.Sprintf("%s-%d", l.born, l.resets.Load()),
 	}
 }
 
+// settings answers with them, also to what has changed them or made a reset.
 func (l *Lab) settings(w http.ResponseWriter, _ *http.Request) { reply(w, l.current()) }
 
 // A change is what may be posted to the settings; nil leaves as it is.
@@ -53,42 +55,79 @@ type change struct {
 	Level   *string `json:"level"`
 }
 
+// change looks at everything before it changes anything. What can fail then is
+// the workers' start, and if it does all is as it was.
 func (l *Lab) change(w http.ResponseWriter, r *http.Request) {
-	l.changing.Lock()
-	defer l.changing.Unlock()
 	c, err := readChange(http.MaxBytesReader(w, r.Body, mostBody))
 	if err != nil {
-		fail(w, http.StatusBadRequest, "", err.Error())
+		fail(w, http.StatusBadRequest, badRequest, err.Error())
 		return
 	}
-	// Everything is looked at before anything is changed.
-	window := l.window()
-	if c.Window != nil {
-		if window, err = stage.ParseSpan(*c.Window); err != nil {
-			fail(w, http.StatusBadRequest, "", "window: "+err.Error())
-			return
-		}
-	}
-	if c.Workers != nil && (*c.Workers < 1 || *c.Workers > mostWorkers) {
-		fail(w, http.StatusBadRequest, "", fmt.Sprintf("workers is %d: give a number from 1 to %d", *c.Workers, mostWorkers))
+	l.changing.Lock()
+	defer l.changing.Unlock()
+	to := knobs{l.pool.size(), l.window(), l.asked()}
+	if err := c.apply(&to, l.config.Engine.Dialect); err != nil {
+		fail(w, http.StatusBadRequest, badRequest, err.Error())
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), readyLimit)
 	defer cancel()
-	if c.Level != nil {
-		if status, err := l.changeLevel(ctx, *c.Level); err != nil {
-			fail(w, status, "", err.Error())
+	if to.level != l.asked() {
+		if !l.pool.hold() {
+			fail(w, http.StatusConflict, racelab.Refused, busy)
+			return
+		}
+		defer l.pool.release()
+		if err := l.probe(ctx, to.level); err != nil {
+			fail(w, http.StatusBadRequest, badRequest, err.Error())
 			return
 		}
 	}
-	if c.Workers != nil {
-		if err := l.pool.resize(ctx, *c.Workers); err != nil {
-			fail(w, http.StatusServiceUnavailable, "", err.Error())
-			return
-		}
+	if err := l.pool.resize(ctx, to.workers, to.level); err != nil {
+		fail(w, http.StatusServiceUnavailable, racelab.Other, err.Error())
+		return
 	}
-	l.setWindow(window)
+	l.setLevel(to.level)
+	l.setWindow(to.window)
 	l.settings(w, r)
+}
+
+// Knobs are what of the settings can be changed.
+type knobs struct {
+	workers int
+	window  stage.Span
+	level   racelab.Level // "": whatever suits the strategies
+}
+
+// apply turns those that are to be turned.
+func (c change) apply(to *knobs, d racelab.Dialect) (err error) {
+	if c.Workers != nil {
+		to.workers = *c.Workers
+		if to.workers < 1 || to.workers > mostWorkers {
+			return fmt.Errorf("workers is %d: give a number from 1 to %d", to.workers, mostWorkers)
+		}
+	}
+	if c.Window != nil {
+		if to.window, err = stage.ParseSpan(*c.Window); err != nil {
+			return fmt.Errorf("window: %w", err)
+		}
+	}
+	if c.Level != nil {
+		if to.level, err = racelab.ParseLevel(*c.Level); err == nil {
+			to.level, err = d.Level(to.level)
+		}
+	}
+	return err
+}
+
+// probe opens the world at a level: the dialect knows what the engine has, and
+// this server may have less.
+func (l *Lab) probe(ctx context.Context, level racelab.Level) error {
+	world, err := l.server.Open(ctx, racelab.Config{Level: level, Attach: l.world.Address()})
+	if err != nil {
+		return err
+	}
+	return world.Close()
 }
 
 func readChange(body io.Reader) (c change, err error) {
@@ -109,33 +148,4 @@ func readChange(body io.Reader) (c change, err error) {
 		return c, fmt.Errorf("read the settings: %w", err)
 	}
 	return c, nil
-}
-
-// changeLevel opens the world at another level: with new workers, since theirs
-// is that of their connections.
-func (l *Lab) changeLevel(ctx context.Context, name string) (status int, err error) {
-	level, err := racelab.ParseLevel(name)
-	if err == nil {
-		level, err = l.config.Engine.Dialect.Level(level)
-	}
-	if err != nil {
-		return http.StatusBadRequest, err
-	}
-	if !l.pool.hold() {
-		return http.StatusConflict, errors.New(busy)
-	}
-	defer l.pool.release()
-	// The dialect knows what the engine has; this server may have less.
-	probe, err := l.server.Open(ctx, racelab.Config{Level: level, Attach: l.world.Address()})
-	if err != nil {
-		return http.StatusBadRequest, err
-	}
-	if err := probe.Close(); err != nil {
-		return http.StatusServiceUnavailable, err
-	}
-	l.setLevel(level)
-	if err := l.pool.renew(ctx); err != nil {
-		return http.StatusServiceUnavailable, err
-	}
-	return 0, nil
 }

@@ -2,8 +2,13 @@ package lab
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestSettingsCanBeChangedWithinLimits(t *testing.T) {
@@ -52,6 +57,61 @@ func TestSettingsCanBeChangedWithinLimits(t *testing.T) {
 	}
 }
 
+func TestAChangeThatFailsChangesNothing(t *testing.T) {
+	c := open(t, func(c *Config) { c.Workers, c.FrontTimeout = 2, time.Minute })
+	before := c.settings()
+	sockets, err := filepath.Glob(filepath.Join(os.TempDir(), "racelab-*", "worker-*"))
+	if err != nil || len(sockets) != 2 {
+		t.Fatalf("the sockets are %v, %v", sockets, err)
+	}
+	folder := filepath.Dir(sockets[0])
+	if err := os.Rename(folder, folder+"-away"); err != nil { // no worker can start
+		t.Fatal(err)
+	}
+	for _, body := range []string{`{"window":"1s","workers":4}`, `{"window":"1s","workers":2,"level":"serializable"}`} {
+		if r := c.do(http.MethodPost, "/api/settings", "application/json", body); r.status != http.StatusServiceUnavailable || r.class() != "other" {
+			t.Errorf("%s: %d %s", body, r.status, r.body)
+		}
+	}
+	if err := os.Rename(folder+"-away", folder); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, c.settings()); diff != "" || c.lab.asked() != "" {
+		t.Errorf("level %q, and (-before +after):\n%s", c.lab.asked(), diff)
+	}
+	select {
+	case err := <-c.lab.Failed():
+		t.Errorf("the laboratory failed: %v", err)
+	default:
+	}
+	if r := c.pay("/demo/atomic_no_delay/", "account=1&amount=5"); r.status != http.StatusOK {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
+// The front's patience counts from the request's arrival.
+func TestPatienceEndsAlsoWhileTheSettingsChange(t *testing.T) {
+	c := open(t, func(c *Config) { c.FrontTimeout = 100 * time.Millisecond })
+	if !c.lab.pool.hold() {
+		t.Fatal("something is in flight")
+	}
+	answer := c.paying("/demo/atomic_no_delay/", "account=1&amount=5")
+	select {
+	case r := <-answer:
+		if r.status != http.StatusGatewayTimeout || r.class() != "overloaded" {
+			t.Errorf("%d %s", r.status, r.body)
+		}
+		c.lab.pool.release()
+	case <-time.After(10 * time.Second):
+		t.Error("no answer")
+		c.lab.pool.release()
+		<-answer
+	}
+	if a := c.account(); a.Rows != 0 {
+		t.Errorf("the account is %+v", a)
+	}
+}
+
 func TestNothingIsResetUnderARequest(t *testing.T) {
 	c := open(t, func(c *Config) { c.Workers = 2 })
 	c.pay("/demo/atomic_no_delay/", "account=1&amount=5")
@@ -84,10 +144,30 @@ func TestNothingIsResetUnderARequest(t *testing.T) {
 	}
 }
 
+// Whoever judges by the ledger has to notice that it is another one.
+func TestOnlyAResetChangesTheEpoch(t *testing.T) {
+	c := open(t, nil)
+	before := c.settings().Epoch
+	c.pay("/demo/atomic_no_delay/", "account=1&amount=5")
+	if r := c.do(http.MethodPost, "/api/settings", "", `{"workers":2,"window":"1ms"}`); r.status != http.StatusOK {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	if r := c.do(http.MethodGet, "/api/reset", "", ""); r.status != http.StatusMethodNotAllowed {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if now := c.settings().Epoch; now != before || len(before) < 20 {
+		t.Errorf("the epoch was %q and is %q", before, now)
+	}
+	c.reset()
+	if now := c.settings().Epoch; now == before {
+		t.Errorf("after a reset it is still %q", now)
+	}
+}
+
 func TestPageSaysWhatItIsAndEscapes(t *testing.T) {
 	c := open(t, nil)
 	r := c.do(http.MethodGet, "/", "", "")
-	for _, says := range []string{"SQLite", "1 worker process,", "/demo/atomic_long_delay/", "/deposit/optimistic-version", "racelab hit --lab " + c.url, "Not available, because sqlite has no row locks."} {
+	for _, says := range []string{"SQLite", "1 worker process,", "/demo/atomic_long_delay/", "/deposit/optimistic-version", "racelab hit non_atomic_long_delay --lab " + c.url + " --wait 0", "racelab hit atomic-update --lab " + c.url, "Not available, because sqlite has no row locks."} {
 		if !strings.Contains(r.body, says) {
 			t.Errorf("the page lacks %q", says)
 		}

@@ -10,8 +10,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -53,12 +55,16 @@ type worker struct {
 
 // WorkerMain is the hidden command: the whole life of a worker process. The
 // front has passed its end of the records' pipe as the first extra file.
-func WorkerMain(ctx context.Context) error {
+//
+// Signals are for the front, which lets requests end; systemd, for one, sends
+// them to all processes of a service.
+func WorkerMain() error {
+	signal.Ignore(os.Interrupt, syscall.SIGTERM)
 	out := os.NewFile(3, "records")
 	if out == nil {
 		return errors.New("a worker is started by `racelab serve`")
 	}
-	return work(ctx, os.Stdin, out)
+	return work(context.Background(), os.Stdin, out)
 }
 
 // work serves until in or ctx ends.
@@ -92,7 +98,8 @@ func serveOrders(ctx context.Context, o orders, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
 	world, err := server.Open(ctx, racelab.Config{
-		Level: o.Level, State: exhibit().State, Attach: o.Address, BusyLimit: stage.BusyLimit,
+		// No limit to a wait but the worker's own.
+		Level: o.Level, State: exhibit().State, Attach: o.Address,
 	})
 	if err != nil {
 		return fmt.Errorf("open the laboratory's database: %w", err)

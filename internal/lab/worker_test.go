@@ -40,6 +40,66 @@ func TestWorkerOverItsTimeIsKilledAndReplaced(t *testing.T) {
 	}
 }
 
+// A process that had a request has started well, however soon it was killed.
+func TestManyTimeoutsInARowDoNotCloseTheLab(t *testing.T) {
+	c := open(t, func(c *Config) { c.Window, c.WorkerTimeout, c.FrontTimeout = never, 50*time.Millisecond, time.Minute })
+	for range 2 * mostFailures {
+		if r := c.pay("/demo/non_atomic_long_delay/", "account=1&amount=5"); r.status != http.StatusBadGateway {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	select {
+	case err := <-c.lab.Failed():
+		t.Errorf("the laboratory failed: %v", err)
+	default:
+	}
+}
+
+// One worker's door is gone, and so is the way to start it again; the other one
+// serves, and gets what the first one could not be given.
+func TestARequestThatItsWorkerNeverGotGoesToAnother(t *testing.T) {
+	c := open(t, nil)
+	started := 0
+	var first orders
+	p := newPool(func(id racelab.SessionID, l racelab.Level) orders {
+		c.lab.pool.mu.Lock() // any will do
+		defer c.lab.pool.mu.Unlock()
+		o := c.lab.pool.orders(id, l)
+		if started++; started == 1 {
+			first = o
+		} else if started > 2 {
+			o.Engine = "unheard-of"
+		}
+		return o
+	}, c.lab.world, control.NewTape(100), time.Minute, testConfig().Log)
+	defer p.close(ended())
+	if err := p.resize(t.Context(), 2, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(first.Socket); err != nil {
+		t.Fatal(err)
+	}
+	to, err := find(routes(c.lab.config.Engine, ""), demoPath, "non_atomic_no_delay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answers []chan answer
+	for range 2 {
+		r := request{route: to, method: http.MethodPost, body: []byte("account=1&amount=5"), answer: make(chan answer, 1), header: http.Header{
+			"Content-Type": {urlencodedType}, strategyHeader: {to.strategy.Name}, windowHeader: {"500ms"},
+		}}
+		answers = append(answers, r.answer)
+		if err := p.submit(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, got := range answers {
+		if a := <-got; a.status != http.StatusOK {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+}
+
 func TestCrashedWorkerIsReplacedByAnotherSession(t *testing.T) {
 	c := open(t, func(c *Config) { c.Window = never })
 	pid := c.settings().Pids[0]
@@ -211,20 +271,20 @@ func TestWorkerEndsWithItsInput(t *testing.T) {
 }
 
 func TestAFullQueueTurnsAway(t *testing.T) {
-	p := newPool(nil, control.NewTape(1), time.Second, testConfig().Log)
+	p := newPool(nil, nil, control.NewTape(1), time.Second, testConfig().Log)
 	p.queue = make(chan request, 1)
 	waits := request{answer: make(chan answer, 1)}
-	if err := p.submit(waits); err != nil {
+	if err := p.submit(t.Context(), waits); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.submit(request{}); !errors.Is(err, errFull) {
+	if err := p.submit(t.Context(), request{}); !errors.Is(err, errFull) {
 		t.Errorf("%v", err)
 	}
 	p.close(ended())
 	if a := <-waits.answer; a.status != http.StatusServiceUnavailable || a.header.Get(classHeader) != "overloaded" {
 		t.Errorf("%+v", a)
 	}
-	if err := p.submit(request{}); !errors.Is(err, errClosing) {
+	if err := p.submit(t.Context(), request{}); !errors.Is(err, errClosing) {
 		t.Errorf("%v", err)
 	}
 }

@@ -2,7 +2,9 @@ package load
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 )
 
 // Evidence is all that a verdict rests on.
@@ -15,9 +17,9 @@ type Evidence struct {
 	// saying why, if there is no lab to ask.
 	Before, After *Snapshot
 	NoLedger      string
-	// BusyBefore and BusyAfter are how many requests the lab still had in
-	// flight when each snapshot was taken.
-	BusyBefore, BusyAfter int
+	// BusyAfter is how many requests the lab still had in flight when the
+	// second snapshot was taken.
+	BusyAfter int
 }
 
 // Judge decides. Two things have to hold: every deposit that the ledger
@@ -53,10 +55,7 @@ type added struct {
 // say what this run did, because something else was at work.
 func compare(e Evidence) (added, string) {
 	a := added{has: map[int]bool{}}
-	switch {
-	case e.BusyBefore > 0:
-		return a, fmt.Sprintf("the lab had %s of others in flight when the run began", plural(e.BusyBefore, "request"))
-	case e.Before.Torn || e.After.Torn:
+	if e.Before.Torn || e.After.Torn {
 		return a, "the ledger changed while it was read: something else writes to the account"
 	}
 	old := make(map[int64]Row, len(e.Before.Rows))
@@ -137,11 +136,42 @@ func (r *Report) decide(busy int) {
 		say(Violated, "the balance holds %d more than the ledger records", -*r.Lost)
 	case r.Unknown > 0:
 		say(Undecided, "nobody knows what became of %s", plural(r.Unknown, "request"))
+	case *r.Recorded == 0 && len(r.Failed) == 0:
+		say(Undecided, "nothing was sent")
+	case *r.Recorded == 0 && !r.leftNothing():
+		say(Undecided, "nothing was recorded, because %s: that proves nothing", r.failures())
 	case *r.Recorded == 0:
 		say(Holds, "nothing was recorded, so nothing could be lost")
 	default:
 		r.Verdict = Holds
 	}
+}
+
+// abortedClasses are those that say "nothing happened": the database gave up
+// the deposit, or the deposit declined to run.
+var abortedClasses = []string{
+	"deadlock", "serialization-failure", "lock-timeout", "lock-not-available", "busy", "exhausted", "refused",
+}
+
+// leftNothing reports whether every failure is one that an exhibit may have. A
+// path that is not there, or a strategy that the engine does not have, also
+// records nothing, and nothing is shown by it.
+func (r *Report) leftNothing() bool {
+	for class := range r.Failed {
+		if !slices.Contains(abortedClasses, class) {
+			return false
+		}
+	}
+	return true
+}
+
+// failures says how requests failed: "10 requests failed (http-404)".
+func (r *Report) failures() string {
+	n := 0
+	for _, of := range r.Failed {
+		n += of
+	}
+	return fmt.Sprintf("%s failed (%s)", plural(n, "request"), strings.Join(slices.Sorted(maps.Keys(r.Failed)), ", "))
 }
 
 func plural(n int, what string) string {

@@ -14,6 +14,7 @@ func results(outcomes ...string) []Result {
 		"ok":          {Outcome: Acknowledged, Status: 200, Class: ok},
 		"busy":        {Outcome: Failed, Status: 500, Class: "busy"},
 		"deadlock":    {Outcome: Failed, Status: 500, Class: "deadlock"},
+		"404":         {Outcome: Failed, Status: 404, Class: "http-404"},
 		"504":         {Outcome: Unknown, Status: 504, Class: gatewayTimeout},
 		"502":         {Outcome: Unknown, Status: 502, Class: badGateway},
 		"reset":       {Outcome: Unknown, Class: reset},
@@ -80,8 +81,14 @@ func TestJudge(t *testing.T) {
 			want{verdict: Undecided, reason: "nobody knows what became of 1 request", recorded: 1, unknown: 1, unsent: 1}},
 		{"a loss is certain all the same", Evidence{Results: results("ok", "ok", "interrupted"), Before: ledger(0, nil), After: ledger(100, nil, "r-1", "r-2")},
 			want{verdict: Violated, lost: 100, recorded: 2, unknown: 1}},
-		{"nothing recorded", Evidence{Results: results("refused", "deadlock"), Before: ledger(0, nil), After: ledger(0, nil)},
-			want{verdict: Holds, reason: "nothing was recorded", failed: map[string]int{"connection-refused": 1, "deadlock": 1}}},
+		{"all aborted", Evidence{Results: results("busy", "deadlock"), Before: ledger(0, nil), After: ledger(0, nil)},
+			want{verdict: Holds, reason: "nothing was recorded", failed: map[string]int{"busy": 1, "deadlock": 1}}},
+		{"none arrived", Evidence{Results: results("refused", "deadlock"), Before: ledger(0, nil), After: ledger(0, nil)},
+			want{verdict: Undecided, reason: "2 requests failed (connection-refused, deadlock)", failed: map[string]int{"connection-refused": 1, "deadlock": 1}}},
+		{"no such path", Evidence{Results: results("404", "404"), Before: ledger(0, nil), After: ledger(0, nil)},
+			want{verdict: Undecided, reason: "2 requests failed (http-404)", failed: map[string]int{"http-404": 2}}},
+		{"nothing sent", Evidence{Results: results("not-sent"), Before: ledger(0, nil), After: ledger(0, nil)},
+			want{verdict: Undecided, reason: "nothing was sent", unsent: 1}},
 		{"foreign rows", Evidence{Results: results("ok"), Before: ledger(0, nil), After: ledger(200, nil, "r-1", "s-1")},
 			want{verdict: Undecided, reason: "foreign traffic: 1 row", noLedger: true}},
 		{"rows without an id", Evidence{Results: results("ok"), Before: ledger(0, nil), After: ledger(200, nil, "r-1", "", "")},
@@ -94,8 +101,6 @@ func TestJudge(t *testing.T) {
 			want{verdict: Undecided, reason: "2 rows of before the run went away", noLedger: true}},
 		{"an old row was changed", Evidence{Results: results("ok"), Before: ledger(57, old), After: ledger(157, []Row{{ID: 1, Amount: 49}, old[1]}, "r-1")},
 			want{verdict: Undecided, reason: "foreign traffic: 1 row", noLedger: true}},
-		{"others were at work before", Evidence{Results: results("ok"), Before: ledger(0, nil), After: ledger(100, nil, "r-1"), BusyBefore: 2},
-			want{verdict: Undecided, reason: "2 requests of others", noLedger: true}},
 		{"torn", Evidence{Results: results("ok"), Before: ledger(0, nil), After: &Snapshot{Torn: true}},
 			want{verdict: Undecided, reason: "changed while it was read", noLedger: true}},
 		{"no lab", Evidence{Results: results("ok", "504"), NoLedger: "not a lab"},
@@ -156,7 +161,7 @@ func TestReportJSON(t *testing.T) {
 	want := `{"schema":"racelab.hit/1","target":"http://127.0.0.1/x","strategy":"transaction","engine":"sqlite","requests":3,"amount":100,` +
 		`"acknowledged":1,"failed":{"gateway-timeout":1},"unknown":0,"not_sent":1,"statuses":{"200":1,"504":1},` +
 		`"before":{"balance":0,"rows":0},"after":{"balance":100,"rows":1},"recorded":1,"expected":100,"actual":100,"lost":0,"unrecorded":0,` +
-		`"settled":true,"verdict":"holds","reason":null,` +
+		`"settled":true,"verdict":"holds","reason":null,"recorded_only":0,"failed_recorded":0,"account":0,"level":"","workers":null,"window":"",` +
 		`"latency_ms":{"p50":1.5,"p95":2000,"p99":2000,"max":2000},"spread_ms":{"p50":0,"max":2,"measured_at":"client"},` +
 		`"results":[{"i":1,"status":200,"ms":1.5,"class":"ok"},{"i":2,"status":504,"ms":2000,"class":"gateway-timeout"},{"i":3,"status":null,"ms":null,"class":"not-sent"}]}`
 	if string(b) != want {

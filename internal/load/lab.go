@@ -55,7 +55,8 @@ type Settings struct {
 	Window   string
 	Engine   string
 	Level    string
-	InFlight int // requests that have arrived and have not ended, abandoned ones among them
+	InFlight int    // requests that have arrived and have not ended, abandoned ones among them
+	Epoch    string // another one after every reset and start; "" if the lab is too old to say
 }
 
 // Settings asks the lab for them. The error is ErrNotLab if something else
@@ -77,6 +78,7 @@ func decodeSettings(r io.Reader) (Settings, error) {
 		Engine   string `json:"engine"`
 		Level    string `json:"level"`
 		InFlight *int   `json:"in_flight"`
+		Epoch    string `json:"epoch"`
 	}
 	if err := json.NewDecoder(r).Decode(&s); err != nil {
 		return Settings{}, err
@@ -84,7 +86,7 @@ func decodeSettings(r io.Reader) (Settings, error) {
 	if s.Workers == nil || s.InFlight == nil || *s.InFlight < 0 {
 		return Settings{}, errors.New("no number of workers, or of requests in flight")
 	}
-	return Settings{*s.Workers, s.Class, s.Window, name(s.Engine), s.Level, *s.InFlight}, nil
+	return Settings{*s.Workers, s.Class, s.Window, name(s.Engine), s.Level, *s.InFlight, s.Epoch}, nil
 }
 
 // An Account is one as the lab sums it up.
@@ -154,8 +156,8 @@ func (l *Lab) History(ctx context.Context, prefix string) (History, error) {
 }
 
 // Settle waits until nothing is in flight in the lab, for at most that long,
-// and returns what still is.
-func (l *Lab) Settle(ctx context.Context, limit time.Duration) (inFlight int, err error) {
+// and returns the settings that say so, or what still is.
+func (l *Lab) Settle(ctx context.Context, limit time.Duration) (Settings, error) {
 	deadline := time.Now().Add(limit)
 	failures := 0
 	for pause := pollFirst; ; pause = min(2*pause, pollLast) {
@@ -163,16 +165,16 @@ func (l *Lab) Settle(ctx context.Context, limit time.Duration) (inFlight int, er
 		if err != nil {
 			failures++
 			if failures == pollErrors || ctx.Err() != nil {
-				return 0, err
+				return Settings{}, err
 			}
 		} else {
 			failures = 0
 			if s.InFlight == 0 || !time.Now().Before(deadline) {
-				return s.InFlight, nil
+				return s, nil
 			}
 		}
 		if !until(ctx, time.Now().Add(pause)) {
-			return s.InFlight, ctx.Err()
+			return s, ctx.Err()
 		}
 	}
 }

@@ -26,6 +26,7 @@ type till struct {
 	inFlight int
 	asked    int             // how often for settings
 	onAsk    func(asked int) // called with mu held, before the answer
+	epoch    string
 }
 
 func (l *till) record(request any) {
@@ -46,7 +47,7 @@ func (l *till) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if l.onAsk != nil {
 			l.onAsk(l.asked)
 		}
-		v = map[string]any{"workers": 3, "class": "process", "window": "0s", "engine": "sqlite", "level": "SERIALIZABLE", "in_flight": l.inFlight, "worker_pids": []int{1}}
+		v = map[string]any{"workers": 3, "class": "process", "window": "0s", "engine": "sqlite", "level": "SERIALIZABLE", "in_flight": l.inFlight, "worker_pids": []int{1}, "epoch": l.epoch}
 	case "/api/accounts":
 		v = []map[string]any{{"id": 1, "balance": l.balance, "ledger": 100 * len(l.rows), "rows": len(l.rows), "difference": 0}}
 	case "/api/ledger":
@@ -182,6 +183,31 @@ func TestOthersInFlightAreWaitedForFirst(t *testing.T) {
 	}
 }
 
+func TestNothingIsSentWhileOthersAreAtWork(t *testing.T) {
+	l := &till{inFlight: 2}
+	l.deposit = func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }
+	h, _ := hit(t, l, 3)
+	h.Settle = 20 * time.Millisecond
+	r := do(t, t.Context(), h)
+	if r.Verdict != Undecided || r.NotSent != 3 || r.Lost != nil || r.Reason == nil || !strings.Contains(*r.Reason, "2 requests of others after 20ms, so nothing was sent") {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestReportSaysWhatLabItWas(t *testing.T) {
+	l := &till{}
+	l.deposit = func(http.ResponseWriter, *http.Request) {}
+	h, _ := hit(t, l, 1)
+	r := do(t, t.Context(), h)
+	if r.Account != 1 || r.Workers == nil || *r.Workers != 3 || r.Level != "SERIALIZABLE" || r.Window != "0s" {
+		t.Errorf("%+v", r)
+	}
+	h.Window = "5ms"
+	if r := do(t, t.Context(), h); r.Window != "5ms" {
+		t.Errorf("its own window: %s", r.Window)
+	}
+}
+
 func TestLabThatDiesInTheMiddleIsCountedAndSaid(t *testing.T) {
 	l := &till{}
 	var s *httptest.Server
@@ -225,6 +251,58 @@ func TestInterruptedHitIsJudged(t *testing.T) {
 	h.Plan.Ended = func(Result) { cancel() }
 	r := do(t, ctx, h)
 	if r.Verdict != Violated || *r.Lost != 100 || r.NotSent != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// On an empty ledger a reset leaves no other trace: what was acknowledged is
+// simply not there, as if it had been lost.
+func TestALabResetMeanwhileIsNotJudged(t *testing.T) {
+	for _, inTheRun := range []bool{true, false} {
+		l := &till{epoch: "a"}
+		reset := func() { l.balance, l.rows, l.epoch = 0, nil, "b" }
+		served := 0
+		l.deposit = func(_ http.ResponseWriter, r *http.Request) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.record(r.Header.Get("Racelab-Request"))
+			l.balance += 100
+			if served++; served == 2 && inTheRun {
+				reset()
+			}
+		}
+		l.onAsk = func(int) {
+			if served == 3 && !inTheRun && l.epoch == "a" { // after the run, while it settles
+				reset()
+			}
+		}
+		h, _ := hit(t, l, 3)
+		r := do(t, t.Context(), h)
+		if r.Verdict != Undecided || r.Reason == nil || *r.Reason != "the lab was reset or restarted meanwhile" || r.Acknowledged != 3 {
+			t.Errorf("%+v", r)
+		}
+		if r.Before != nil || r.After != nil || r.Recorded != nil || r.Expected != nil || r.Actual != nil || r.Lost != nil || r.Unrecorded != nil {
+			t.Errorf("ledger fields are not null: %+v", r)
+		}
+	}
+}
+
+// What happens before the first snapshot is no matter.
+func TestALabResetBeforeTheRunIsJudged(t *testing.T) {
+	l := &till{epoch: "a", inFlight: 1}
+	l.onAsk = func(asked int) {
+		if asked == 3 {
+			l.inFlight, l.epoch = 0, "b"
+		}
+	}
+	l.deposit = func(_ http.ResponseWriter, r *http.Request) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.record(r.Header.Get("Racelab-Request"))
+		l.balance += 100
+	}
+	h, _ := hit(t, l, 1)
+	if r := do(t, t.Context(), h); r.Verdict != Holds {
 		t.Errorf("%+v", r)
 	}
 }

@@ -3,6 +3,7 @@ package load
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -79,11 +80,11 @@ func (p *Plan) workers() int {
 func (p *Plan) validate() error {
 	u, err := url.Parse(p.URL)
 	if err != nil {
-		return err
+		return errors.New("the target is no http URL") // not quoted: it may hold a password
 	}
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return fmt.Errorf("%q is not an http URL", p.URL)
+		return errors.New("the target is no http URL")
 	case p.N < 1 || p.N > MostRequests:
 		return fmt.Errorf("%d requests: it must be 1 to %d", p.N, MostRequests)
 	case p.Concurrency < 0 || p.Concurrency > MostConcurrent:

@@ -39,15 +39,21 @@ type Report struct {
 	Verdict Verdict `json:"verdict"`
 	Reason  *string `json:"reason"` // nil if there is nothing to say
 
+	// RecordedOnly counts requests without an answer that the ledger knows:
+	// with acknowledged, failed, unknown and not sent they are all requests.
+	// FailedRecorded counts those whose failure was answered and that have
+	// left a row all the same.
+	RecordedOnly   int `json:"recorded_only"`
+	FailedRecorded int `json:"failed_recorded"`
+
+	Account int64  `json:"account"`
+	Level   string `json:"level"`   // as the lab says it; "" if the target is none
+	Workers *int   `json:"workers"` // nil likewise
+	Window  string `json:"window"`  // "" likewise
+
 	Latency *Latency `json:"latency_ms"`
 	Spread  *Spread  `json:"spread_ms"`
 	Results []Result `json:"results"`
-
-	// RecordedOnly counts requests without an answer that the ledger knows,
-	// and FailedRecorded those whose failure was answered and that have left
-	// a row all the same.
-	RecordedOnly   int `json:"-"`
-	FailedRecorded int `json:"-"`
 }
 
 // A Holding is what an account holds.

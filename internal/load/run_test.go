@@ -271,12 +271,14 @@ func TestSenselessPlansAreRefused(t *testing.T) {
 		"too many together":  func(p *Plan) { p.Concurrency = MostConcurrent + 1 },
 		"fewer than none":    func(p *Plan) { p.Concurrency = -1 },
 		"requests unmarked":  func(p *Plan) { p.Prefix = "" },
+		"a password":         func(p *Plan) { p.URL = "http://me:s3cret@127.0.0.1:80x/" },
+		"another scheme":     func(p *Plan) { p.URL = "ftp://me:s3cret@127.0.0.1/" },
 		"control characters": func(p *Plan) { p.URL = "http://127.0.0.1/\n" },
 	} {
 		p := good
 		change(&p)
-		if _, err := Run(t.Context(), p); err == nil {
-			t.Errorf("%s: accepted", name)
+		if _, err := Run(t.Context(), p); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func Lay(run racelab.Run, marks Mark) Layout {
 			if e.Result.Class == racelab.OK {
 				continue
 			}
-			row.Text, row.Failed = "ends: "+e.Result.Class.Words(), true
+			row.Text, row.Failed = "ends: "+plain(e.Result.Class.Words()), true
 		}
 		row.Cells = slices.Clone(state)
 		switch {
@@ -103,20 +103,23 @@ func Lay(run racelab.Run, marks Mark) Layout {
 	return l
 }
 
+// plain makes a text one line that cannot steer a terminal.
+func plain(s string) string { return sqltext.Inline(s, nil) }
+
 func waitText(e racelab.Event) string {
 	what := "a lock"
 	if e.What != "" {
-		what = "the " + e.What + " lock"
+		what = "the " + plain(e.What) + " lock"
 	}
 	names := make([]string, len(e.On))
 	for i, s := range e.On {
-		names[i] = string(s)
+		names[i] = plain(string(s))
 	}
 	switch {
 	case len(names) > 0:
 		return fmt.Sprintf("waits for %s, which %s holds", what, strings.Join(names, " and "))
 	case e.Outside != "":
-		return fmt.Sprintf("waits for %s: %s", what, e.Outside)
+		return fmt.Sprintf("waits for %s: %s", what, plain(e.Outside))
 	}
 	return "waits for " + what // its holder is not in the picture
 }
@@ -128,7 +131,7 @@ func describe(e racelab.Event) (name, text, result string, failed bool) {
 	}
 	switch rows := e.Result.Rows; {
 	case e.Result.Class != racelab.OK:
-		return name, text, e.Result.Class.Words(), true
+		return name, text, plain(e.Result.Class.Words()), true
 	case rows == nil:
 		if e.Op.Kind == racelab.Exec && e.Result.Affected == 0 {
 			result = "no row changed"

@@ -3,9 +3,9 @@ package stage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/check"
@@ -20,17 +20,40 @@ type Free struct {
 	Processes int // simulated; sessions are dealt to them in turn
 	Window    Span
 	Seed      uint64
-	Progress  func(done int) // may be nil
+	Timeout   time.Duration      // of each run; 0: none
+	Progress  func(done int)     // may be nil
+	Waiting   func(who []string) // may be nil; who is in the middle of what, when a run takes long
 }
 
 // A FreeReport is what free running gave.
 type FreeReport struct {
-	Runs, Losses int // runs, and those after which an invariant did not hold
-	OK           int // calls that succeeded
-	Failed       map[racelab.Class]int
-	Measures     []check.Measure // summed over the runs
-	Witness      *racelab.Run    // of one loss
-	Errors       []error         // a few that no class explains
+	Runs, Losses int // runs that were judged, and those after which a claim did not hold
+
+	Calls   int                   // to be made in all runs
+	OK      int                   // those that succeeded
+	Failed  map[racelab.Class]int // those that did nothing, or say how they failed
+	Unknown int                   // cut off, or without their connection: they may have happened
+
+	Claims  []Claim      // in the scenario's order; nil before the first judgement
+	Witness *racelab.Run // of one loss
+	Stalled *Stall       // the run that did not end in time, which was the last
+	Errors  []error      // a few that no class explains
+}
+
+// NotMade is how many calls there was no time for.
+func (r FreeReport) NotMade() int {
+	n := r.Calls - r.OK - r.Unknown
+	for _, failed := range r.Failed {
+		n -= failed
+	}
+	return n
+}
+
+// A Claim is an invariant's measure over all runs.
+type Claim struct {
+	check.Measure       // the sums
+	Off           int64 `json:"off"` // the sum of how far each run was off, so that +100 and -100 are 200
+	Held          int   `json:"held_in_runs"`
 }
 
 // cast returns the roles of n sessions: the scenario's, dealt out in turn.
@@ -51,7 +74,11 @@ const tapeLength = 1 << 20
 // RunFree opens a world on server and runs the selection in it. On an error,
 // the context's among them, the report holds what was seen before.
 func (s Selection) RunFree(ctx context.Context, server racelab.Server, f Free) (report FreeReport, err error) {
+	roles := cast(s.Scenario, f.Sessions)
 	report.Failed = map[racelab.Class]int{}
+	for _, role := range roles {
+		report.Calls += f.Runs * len(role.Calls)
+	}
 	world, err := server.Open(ctx, s.Config())
 	if err != nil {
 		return report, err
@@ -66,7 +93,6 @@ func (s Selection) RunFree(ctx context.Context, server racelab.Server, f Free) (
 	defer watcher.Wait()
 	defer stop()
 
-	roles := cast(s.Scenario, f.Sessions)
 	random := rand.New(rand.NewPCG(f.Seed, 0))
 	sessions := make([]*Session, len(roles))
 	for i := range roles {
@@ -75,19 +101,27 @@ func (s Selection) RunFree(ctx context.Context, server racelab.Server, f Free) (
 		defer func() { err = errors.Join(err, sessions[i].Close()) }()
 	}
 	for run := range f.Runs {
-		if err := ctx.Err(); err != nil {
-			return report, err
-		}
 		tape.Clear()
 		recorder.Restart()
-		if err := world.Reset(ctx); err != nil {
-			return report, err
+		stuck, err := reset(ctx, world, f.Timeout)
+		if stuck {
+			report.Stalled = &Stall{Who: []string{"the tables cannot be reset: a transaction of an earlier run is still open"}}
+			return report, nil
 		}
-		processes := make([]Process, max(f.Processes, 1))
-		for i := range sessions {
-			sessions[i].restart(&processes[i%len(processes)])
+		if err == nil {
+			processes := make([]Process, max(f.Processes, 1))
+			for i := range sessions {
+				sessions[i].restart(&processes[i%len(processes)])
+			}
+			report.Stalled = s.once(ctx, f, roles, sessions, tape, &report)
+			if report.Stalled != nil {
+				return report, nil
+			}
 		}
-		if err := s.once(ctx, roles, sessions, f.Window, &report); err != nil {
+		if ctx.Err() != nil {
+			return report, ctx.Err() // what the engine says about it is no news
+		}
+		if err != nil {
 			return report, err
 		}
 		if err := s.judge(ctx, world, tape, &report); err != nil {
@@ -100,32 +134,42 @@ func (s Selection) RunFree(ctx context.Context, server racelab.Server, f Free) (
 	return report, nil
 }
 
-// once lets the whole cast go at the same moment and waits for all of it.
-func (s Selection) once(ctx context.Context, roles []racelab.Role, sessions []*Session, window Span, report *FreeReport) error {
-	var mu sync.Mutex
+// reset brings the world back, and reports whether it gave up waiting for a
+// transaction that a strategy has left open.
+func reset(ctx context.Context, world racelab.World, timeout time.Duration) (stuck bool, err error) {
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if timeout > 0 {
+		limited, cancel = context.WithTimeout(ctx, timeout)
+	}
+	defer cancel()
+	err = world.Reset(limited)
+	return err != nil && limited.Err() != nil && ctx.Err() == nil, err
+}
+
+// once lets the whole cast go at the same moment and waits for all of it, and
+// returns how it stood if it was cut off.
+func (s Selection) once(ctx context.Context, f Free, roles []racelab.Role, sessions []*Session, tape *control.Tape, report *FreeReport) *Stall {
+	ctx, cut := context.WithCancel(ctx)
+	defer cut()
+	calls := tally{failed: map[racelab.Class]int{}}
+	defer calls.into(report)
 	var wg sync.WaitGroup
 	start := make(chan struct{})
 	for i, role := range roles {
 		wg.Go(func() {
 			<-start
 			for _, args := range role.Calls {
-				result, err := sessions[i].Call(ctx, s.Strategy, role.Name, args, window)
-				mu.Lock()
-				if result.Class == racelab.OK {
-					report.OK++
-				} else {
-					report.Failed[result.Class]++
+				if ctx.Err() != nil {
+					return
 				}
-				if result.Class == racelab.Other && len(report.Errors) < 3 {
-					report.Errors = append(report.Errors, fmt.Errorf("%s: %w", sessions[i].ID, err))
-				}
-				mu.Unlock()
+				calls.began()
+				result, err := sessions[i].Call(ctx, s.Strategy, role.Name, args, f.Window)
+				calls.ended(sessions[i].ID, result.Class, err)
 			}
 		})
 	}
 	close(start)
-	wg.Wait()
-	return ctx.Err()
+	return wait(ctx, cut, f, &wg, tape)
 }
 
 // judge measures what the run left.
@@ -140,14 +184,20 @@ func (s Selection) judge(ctx context.Context, world racelab.World, tape *control
 	}
 	report.Runs++
 	lost := false
-	if report.Measures == nil {
-		report.Measures = make([]check.Measure, len(measures))
+	if report.Claims == nil {
+		report.Claims = make([]Claim, len(measures))
 	}
 	for i, m := range measures {
-		lost = lost || !m.Holds()
-		report.Measures[i].Name = m.Name
-		report.Measures[i].Expected += m.Expected
-		report.Measures[i].Actual += m.Actual
+		c := &report.Claims[i]
+		c.Name = m.Name
+		c.Expected += m.Expected
+		c.Actual += m.Actual
+		c.Off += max(m.Expected-m.Actual, m.Actual-m.Expected)
+		if m.Holds() {
+			c.Held++
+		} else {
+			lost = true
+		}
 	}
 	if !lost {
 		return nil

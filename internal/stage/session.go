@@ -25,6 +25,8 @@ const BusyLimit = 5 * time.Second
 
 // A Process is what the sessions of one process share, simulated or real.
 type Process struct {
+	memory racelab.Memory // nil in free running
+
 	mu     sync.Mutex
 	values map[*racelab.Strategy]any
 }
@@ -38,7 +40,7 @@ func (p *Process) value(st *racelab.Strategy) any {
 	defer p.mu.Unlock()
 	v, ok := p.values[st]
 	if !ok {
-		v = st.Process()
+		v = st.Process(p.memory)
 		if p.values == nil {
 			p.values = map[*racelab.Strategy]any{}
 		}

@@ -36,7 +36,11 @@ type Folder struct {
 // NewFolder makes a folder in the system's place for temporary files, and
 // first removes those whose owner is gone.
 func NewFolder() (*Folder, error) {
-	parent := os.TempDir()
+	// The folder is where its server works: a path from here would be another there.
+	parent, err := filepath.Abs(os.TempDir())
+	if err != nil {
+		return nil, fmt.Errorf("make a temporary folder: %w", err)
+	}
 	sweep(parent)
 	// It gets its name when it has its lock: to others, who may be sweeping,
 	// a folder of that name without one has lost its owner.
@@ -92,7 +96,7 @@ var ErrLocked = errors.New("in use by another process")
 func TakeLock(path string) (*os.File, error) { return takeLock(path, os.O_CREATE) }
 
 func takeLock(path string, flag int) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|flag, 0o600)
+	file, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -126,9 +130,14 @@ func ours(info os.FileInfo) bool {
 	return os.Geteuid() == 0 && err == nil && owner.Uid == as.uid
 }
 
+// sweepLimit bounds the waits of one sweep, for all its folders together. What
+// is not gone by then is tried once, and left to the next sweep.
+const sweepLimit = 3 * time.Second
+
 // sweep removes the folders in parent whose owner is gone. What it may not
 // touch it leaves: another user's folders, and those it cannot read.
 func sweep(parent string) {
+	deadline := time.Now().Add(sweepLimit)
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return
@@ -153,8 +162,8 @@ func sweep(parent string) {
 		if err != nil {
 			continue
 		}
-		if stopLeftover(path) == nil {
-			removeLeftover(path)
+		if stopLeftover(path, deadline) == nil {
+			removeLeftover(path, deadline)
 		}
 		lock.Close()
 	}
@@ -162,11 +171,8 @@ func sweep(parent string) {
 
 // removeLeftover tries again when a child of the dead server, which notices
 // its parent's end a moment later, adds a file to a folder being removed.
-func removeLeftover(path string) {
-	for range 100 {
-		if os.RemoveAll(path) == nil {
-			return
-		}
+func removeLeftover(path string, deadline time.Time) {
+	for os.RemoveAll(path) != nil && time.Now().Before(deadline) {
 		time.Sleep(10 * time.Millisecond)
 	}
 }

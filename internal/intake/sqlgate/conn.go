@@ -30,6 +30,7 @@ func (c *conn) do(ctx context.Context, kind racelab.OpKind, text string, args []
 	}
 	op, err := c.gate.Enter(ctx, op)
 	if err != nil {
+		c.lost = true // a COMMIT or ROLLBACK that did not run leaves its transaction open
 		return err
 	}
 	result, err := run()

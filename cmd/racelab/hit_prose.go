@@ -1,99 +1,26 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/racelab/racelab"
-	"github.com/racelab/racelab/internal/dsn"
 	"github.com/racelab/racelab/internal/load"
 	"github.com/racelab/racelab/internal/stage"
-	"github.com/racelab/racelab/scenario"
-	"github.com/spf13/cobra"
 )
 
-// mostLines is up to how many requests get a line each.
-const mostLines = 1000
-
-// A hitScreen says what happens while it happens: a line for each request that
-// ended, and on a terminal how far it all is.
-type hitScreen struct {
-	*progress
-	out    io.Writer // nil: no lines
-	target string
-	sent   int
-	done   int
-}
-
-func newHitScreen(c *cobra.Command, p load.Plan, asJSON bool) *hitScreen {
-	s := &hitScreen{progress: newProgress(c.ErrOrStderr(), "", p.N), target: p.URL}
-	if !asJSON && p.N <= mostLines {
-		s.out = c.OutOrStdout()
-	}
-	return s
-}
-
-func (s *hitScreen) started(int) {
-	s.sent++
-	s.show()
-}
-
-func (s *hitScreen) ended(r load.Result) {
-	s.done++
-	if s.out != nil && r.Outcome != load.NotSent {
-		s.clear()
-		fmt.Fprintln(s.out, requestLine(r, s.target))
-	}
-	s.show()
-}
-
-func (s *hitScreen) show() {
-	s.what = fmt.Sprintf("%d sent, ended", s.sent)
-	s.at(s.done)
-}
-
-func (s *hitScreen) stage(what string) {
-	if s.w != nil {
-		fmt.Fprintf(s.w, "\r\x1b[K%s ...", what)
-	}
-}
-
-// requestLine is `3: POST URL 200 1.2s`, with the class where the status does
-// not say all.
-func requestLine(r load.Result, target string) string {
-	line := fmt.Sprintf("%d: POST %s", r.I, printable(target))
-	if r.Status != 0 {
-		line += fmt.Sprintf(" %d", r.Status)
-	}
-	if r.Outcome != load.Acknowledged && !strings.HasPrefix(r.Class, "http-") {
-		line += " " + racelab.Class(r.Class).Words()
-	}
-	return line + " " + brief(r.Latency)
-}
-
-// brief rounds a time to two digits or so.
-func brief(d time.Duration) string {
-	switch {
-	case d >= time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	case d >= 10*time.Millisecond:
-		return d.Round(time.Millisecond).String()
-	}
-	return d.Round(10 * time.Microsecond).String()
-}
-
-// printHit says a run's verdict to a person; command makes the line that hits
-// a target in the same way.
-func printHit(w io.Writer, r load.Report, h load.History, target string, command func(string) string) error {
+// printHit says a run's verdict to a person; fix and again are lines to type.
+func printHit(w io.Writer, r load.Report, h load.History, fix, again string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s  %s\n", strong(w, "verdict"), printable(hitVerdict(r)))
-	fmt.Fprintf(&b, "requests %s of %d to %s: %s\n", count(r.Requests, "deposit"), r.Amount, printable(r.Target), requestsLine(r))
+	fmt.Fprintf(&b, "requests %s of %d to account %d at %s: %s\n", count(r.Requests, "deposit"), r.Amount, r.Account, printable(r.Target), requestsLine(r))
+	if r.Workers != nil {
+		fmt.Fprintf(&b, "lab      %s, %s, %s, window %s\n", printable(r.Engine), printable(r.Level), count(*r.Workers, "worker"), printable(r.Window))
+	}
 	if r.Lost != nil {
 		fmt.Fprintf(&b, "money    balance before %d, %s recorded: expected %d, actual %d, lost %d\n",
 			r.Before.Balance, count(*r.Recorded, "deposit"), *r.Expected, *r.Actual, *r.Lost)
@@ -114,20 +41,20 @@ func printHit(w io.Writer, r load.Report, h load.History, target string, command
 	}
 	b.Reset()
 	if run, err := stage.DecodeRun(h.Events, h.At); err == nil && r.Verdict == load.Violated {
-		printLoss(w, run)
+		if _, ok := stage.LostUpdate(run); ok {
+			b.WriteString(drawing(w, run))
+		}
 	}
 	for _, why := range hitWhy(r) {
-		fmt.Fprintf(&b, "why      %s\n", strings.ReplaceAll(wrap(why, 70), "\n", "\n         "))
+		b.WriteString(item("why", why))
 	}
-	if fix := hitFix(r); fix != "" && fix != target {
-		fmt.Fprintf(&b, "fix      %s\n", command(fix))
+	if fix != "" {
+		fmt.Fprintf(&b, "fix      %s\n", fix)
 	}
-	fmt.Fprintf(&b, "again    %s\n", command(target))
+	fmt.Fprintf(&b, "again    %s\n", again)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
-
-func ms(v float64) string { return brief(time.Duration(v * float64(time.Millisecond))) }
 
 func hitVerdict(r load.Report) string {
 	switch {
@@ -168,6 +95,15 @@ func details(r load.Report) []string {
 	return all
 }
 
+// raced is the money that a race has lost: what deposits that failed left half
+// done is no race's.
+func raced(r load.Report) int64 {
+	if r.Lost == nil {
+		return 0
+	}
+	return *r.Lost - r.Amount*int64(r.FailedRecorded)
+}
+
 // hitWhy explains the verdict.
 func hitWhy(r load.Report) []string {
 	if r.Lost == nil {
@@ -183,10 +119,10 @@ func hitWhy(r load.Report) []string {
 		}
 	}
 	lost := *r.Lost != 0 || *r.Unrecorded > 0
-	if *r.Lost > 0 {
+	if raced(r) > 0 {
 		all = append(all, "Deposits read the same balance, and each wrote back its own sum: the last one to write wins. The rows of the others are in the ledger, their money is not in the balance.")
 	}
-	if *r.Lost > 0 && r.RecordedOnly > 0 && r.Statuses[http.StatusBadGateway] > 0 {
+	if raced(r) > 0 && r.RecordedOnly > 0 && r.Statuses[http.StatusBadGateway] > 0 {
 		all = append(all, "Not all of it need be a race: a worker that is killed between the ledger row and the balance (502) leaves its deposit half done, if there is no transaction around both.")
 	}
 	if aborted > 0 && r.FailedRecorded == 0 {
@@ -207,45 +143,4 @@ func hitWhy(r load.Report) []string {
 		all = append(all, "No two deposits met this time, or luck helped: nothing in this strategy keeps them apart. Send them closer together (--wait 0) to a lab with several workers.")
 	}
 	return all
-}
-
-func declaredSafe(strategy string) bool {
-	deposit, _ := scenario.Named("deposit")
-	st, ok := deposit.Strategy(strategy)
-	return !ok || st.Safe // of what is not ours, nothing is claimed
-}
-
-// hitFix names a strategy that does not lose, if that one did.
-func hitFix(r load.Report) string {
-	if r.Verdict != load.Violated || *r.Lost <= 0 {
-		return ""
-	}
-	deposit, _ := scenario.Named("deposit")
-	e, err := dsn.Named(r.Engine)
-	if err != nil {
-		return ""
-	}
-	return fixOf(stage.Selection{Scenario: deposit, Engine: e})
-}
-
-// hitHistory asks the lab what it recorded of the run. It is for the picture
-// only: without it, the verdict is the same.
-func hitHistory(ctx context.Context, h load.Hit, r load.Report) load.History {
-	if r.Verdict != load.Violated || *r.Recorded == 0 {
-		return load.History{}
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hitGrace)
-	defer cancel()
-	history, err := h.Lab.History(ctx, h.Plan.Prefix)
-	if err != nil {
-		return load.History{}
-	}
-	return history
-}
-
-// printLoss draws one lost update of what a lab recorded, if there is one.
-func printLoss(w io.Writer, run racelab.Run) {
-	if _, ok := stage.LostUpdate(run); ok {
-		fmt.Fprint(w, drawing(w, run))
-	}
 }

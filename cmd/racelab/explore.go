@@ -1,0 +1,293 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/stage"
+	"github.com/racelab/racelab/scenario"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// controlFlags are those of every command that runs schedules.
+type controlFlags struct {
+	engineFlags
+	sessions, processes int
+	judge               string
+	json                bool
+}
+
+func (f *controlFlags) add(flags *pflag.FlagSet) {
+	f.engineFlags.add(flags)
+	flags.IntVar(&f.sessions, "sessions", 0, "sessions; 0: the scenario's cast; the scenario's roles are dealt out in turn")
+	flags.IntVar(&f.processes, "processes", 1, "simulated processes the sessions are spread over: each has its own mutexes and caches")
+	flags.StringVar(&f.judge, "judge", "serial", "what a run is held against: serial (the outcomes of all serial orders, and the invariants) or invariant")
+	flags.BoolVar(&f.json, "json", false, "print one JSON document")
+}
+
+func (f *controlFlags) check() error {
+	switch {
+	case f.sessions < 0 || f.sessions > 8:
+		return usage("--sessions is %d: give a number from 1 to 8, or 0 for the scenario's cast", f.sessions)
+	case f.processes < 1 || f.processes > 8:
+		return usage("--processes is %d: give a number from 1 to 8", f.processes)
+	case f.judge != "serial" && f.judge != "invariant":
+		return usage("--judge is %q: give serial or invariant", f.judge)
+	}
+	return nil
+}
+
+// chosen is what a command's argument and flags mean together.
+type chosen struct {
+	stage.Selection
+	how  stage.Controlled
+	name string // as it was written
+	dsn  string
+}
+
+// choose reads SCENARIO/STRATEGY or SCENARIO/A=STRATEGY,B=STRATEGY.
+func (f *controlFlags) choose(name string) (c chosen, err error) {
+	if err := f.check(); err != nil {
+		return c, err
+	}
+	e, dsn, level, err := f.resolve()
+	if err != nil {
+		return c, err
+	}
+	c.name, c.dsn = name, dsn
+	c.how = stage.Controlled{Sessions: f.sessions, Processes: f.processes}
+	of, mixed, _ := strings.Cut(name, "/")
+	if !strings.Contains(mixed, "=") {
+		s, st, err := stage.Find(scenario.All, name)
+		if err != nil {
+			return c, usage("%w", err)
+		}
+		if st == nil {
+			return c, usage("%s has several strategies: name one, such as %s/%s (see `racelab show %s`)", name, name, s.Strategies[0].Name, name)
+		}
+		c.Selection, err = selection(s, st, e, level)
+		return c, err
+	}
+	s, _, err := stage.Find(scenario.All, of)
+	if err != nil {
+		return c, usage("%w", err)
+	}
+	c.how.Strategies = map[racelab.SessionID]*racelab.Strategy{}
+	for _, pair := range strings.Split(mixed, ",") {
+		session, strategy, ok := strings.Cut(pair, "=")
+		if !ok {
+			return c, usage("%q in %s is not SESSION=STRATEGY", pair, name)
+		}
+		_, st, err := stage.Find(scenario.All, of+"/"+strategy)
+		if err != nil {
+			return c, usage("%w", err)
+		}
+		if c.Selection, err = selection(s, st, e, level); err != nil {
+			return c, err
+		}
+		if _, twice := c.how.Strategies[racelab.SessionID(session)]; twice {
+			return c, usage("session %s has two strategies in %s", session, name)
+		}
+		c.how.Strategies[racelab.SessionID(session)] = st
+	}
+	sessions := f.sessions
+	if sessions == 0 {
+		sessions = len(s.Cast)
+	}
+	for i := range sessions {
+		if _, ok := c.how.Strategies[racelab.Letter(i)]; !ok {
+			return c, usage("session %s has no strategy in %s", racelab.Letter(i), name)
+		}
+	}
+	if len(c.how.Strategies) > sessions {
+		return c, usage("%s names more sessions than there are: A to %s", name, racelab.Letter(sessions-1))
+	}
+	return c, nil
+}
+
+// command is the line that does something with the same choice again. It names
+// no DSN: that may hold a password.
+func (c chosen) command(verb, name string, f *controlFlags, more ...string) string {
+	line := []string{"racelab", verb, shellQuote(name)}
+	add := func(is bool, flag, value string) {
+		if is {
+			line = append(line, flag, shellQuote(value))
+		}
+	}
+	add(f.engine != "" || c.dsn != "", "--engine", c.Engine.Name)
+	add(f.dsnFile != "", "--dsn-file", f.dsnFile)
+	add(f.level != "", "--level", string(c.Level))
+	add(f.sessions > 0, "--sessions", strconv.Itoa(f.sessions))
+	add(f.processes > 1, "--processes", strconv.Itoa(f.processes))
+	add(f.judge != "serial", "--judge", f.judge)
+	for i := 0; i+1 < len(more); i += 2 {
+		add(true, more[i], more[i+1])
+	}
+	return strings.Join(line, " ")
+}
+
+// needs says what the lines to type again leave to the environment; "" if
+// nothing.
+func (f *controlFlags) needs() string {
+	if f.unsaid() {
+		return "needs    RACELAB_DSN set to the DSN of this run, which may hold a password and so is not printed\n"
+	}
+	return ""
+}
+
+type exploreFlags struct {
+	controlFlags
+	budget  string
+	workers int
+	random  int
+	seed    uint64
+	expect  string
+}
+
+func exploreCommand() *cobra.Command {
+	f := exploreFlags{}
+	c := &cobra.Command{
+		Use:   "explore SCENARIO/STRATEGY",
+		Short: "Decide a race: run every interleaving, judge each against serial order",
+		Long: `Runs the strategy's sessions in every order of their operations, on a real engine,
+those with the fewest preemptions first. A run is a violation if no serial order of
+its calls gives what they returned and the state they left, or if an invariant does
+not hold. Calls that the database aborted, or that were refused, count as not run.
+
+The verdict is for these sessions, at the granularity of statements. A finding is
+run again ten times before it is reported.
+
+SCENARIO/A=STRATEGY,B=STRATEGY gives each session a strategy of its own.
+
+Exit codes: 0 holds, and everything was searched (or the random sample asked for);
+1 violated; 3 unknown: the budget was used up, or control was lost; 2 usage, or a
+strategy that the engine does not have; 4 the engine cannot be reached, or was lost;
+130 Ctrl-C. --expect anomaly turns 0 and 1 round.`,
+		Example: `  racelab explore deposit/transaction
+  racelab explore deposit/transaction --engine postgres --level "REPEATABLE READ"
+  racelab explore deposit/process-mutex --processes 2
+  racelab explore deposit/A=for-update,B=read-modify-write --engine mysql
+  racelab explore deposit/serializable-retry --sessions 3 --budget 30s --workers 2
+  racelab explore deposit/immediate --random 1000 --seed 7 --json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return exploreRun(c, args[0], f) },
+	}
+	f.add(c.Flags())
+	c.Flags().StringVar(&f.budget, "budget", "60s", "how much to search: a time (30s), a number of schedules (5000), or all")
+	c.Flags().IntVar(&f.workers, "workers", 1, "how many search at once, each in a database of its own")
+	c.Flags().IntVar(&f.random, "random", 0, "run that many random schedules instead of all")
+	c.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the random schedules")
+	c.Flags().StringVar(&f.expect, "expect", "holds", "what counts as success: holds or anomaly")
+	return c
+}
+
+func (f *exploreFlags) exploration(how stage.Controlled) (stage.Exploration, error) {
+	x := stage.Exploration{
+		Controlled: how, Workers: f.workers, Random: f.random, Seed: f.seed, InvariantsOnly: f.judge == "invariant",
+	}
+	switch {
+	case f.workers < 1 || f.workers > 16:
+		return x, usage("--workers is %d: give a number from 1 to 16", f.workers)
+	case f.random < 0:
+		return x, usage("--random is %d: give a number of schedules", f.random)
+	case f.expect != "holds" && f.expect != "anomaly":
+		return x, usage("--expect is %q: give holds or anomaly", f.expect)
+	}
+	if f.budget == "all" {
+		return x, nil
+	}
+	if n, err := strconv.Atoi(f.budget); err == nil {
+		if n < 1 {
+			return x, usage("--budget is %d: give at least 1 schedule", n)
+		}
+		x.Budget = n
+		return x, nil
+	}
+	d, err := stage.ParseDuration(f.budget)
+	if err != nil || d <= 0 {
+		return x, usage("--budget is %q: give a time (30s), a number of schedules (5000), or all", f.budget)
+	}
+	x.Time = d
+	return x, nil
+}
+
+func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
+	what, err := f.choose(name)
+	if err != nil {
+		return err
+	}
+	x, err := f.exploration(what.how)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	server, err := start(c.Context(), what.Engine, what.dsn)
+	if err != nil {
+		return err
+	}
+	progress := newProgress(c.ErrOrStderr(), "schedule", 0)
+	x.Tell = func(run, known int) {
+		progress.of = known
+		progress.at(run)
+	}
+	found, err := what.Explore(c.Context(), server, x)
+	progress.clear()
+	product := server.Product()
+	lost := lostControl(err)
+	closed := server.Close()
+	if lost == nil || c.Context().Err() != nil {
+		if err = errors.Join(err, closed); err != nil {
+			return explorationError(c.Context(), what, err)
+		}
+	}
+	r := f.report(what, product, found, lost)
+	r.Seconds = time.Since(began).Seconds()
+	if f.json {
+		err = writeJSON(c.OutOrStdout(), r)
+	} else {
+		err = printExplored(c.OutOrStdout(), what, f, r, found)
+	}
+	if err != nil {
+		return err
+	}
+	return exitCode(exploreCode(r.Verdict, f.expect))
+}
+
+// lostControl returns err if it says that a run could not be controlled, which
+// is an answer of its own: unknown, and why.
+func lostControl(err error) error {
+	if stage.LostControl(err) {
+		return err
+	}
+	return nil
+}
+
+func explorationError(ctx context.Context, what chosen, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	if stage.Diverged(err) {
+		return usage("%w", err)
+	}
+	return &exit{code: exitUnreachable, name: "engine", err: fmt.Errorf("%s on %s: %w", what.name, what.Engine.Name, err)}
+}
+
+func exploreCode(v racelab.VerdictKind, expect string) int {
+	holds, violated := exitOK, exitViolated
+	if expect == "anomaly" {
+		holds, violated = violated, holds
+	}
+	switch v {
+	case racelab.Holds:
+		return holds
+	case racelab.Violated:
+		return violated
+	}
+	return exitUnknown
+}

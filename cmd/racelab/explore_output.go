@@ -1,0 +1,206 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/picture"
+	"github.com/racelab/racelab/internal/stage"
+)
+
+// exploreReport is racelab.explore/1.
+type exploreReport struct {
+	Schema   string        `json:"schema"`
+	Scenario string        `json:"scenario"`
+	Strategy string        `json:"strategy"`
+	Engine   string        `json:"engine"`
+	Level    racelab.Level `json:"level"`
+	racelab.Product
+	Sessions   int                   `json:"sessions"`
+	Processes  int                   `json:"processes"`
+	Verdict    racelab.VerdictKind   `json:"verdict"`
+	Reason     *string               `json:"reason"`
+	Complete   bool                  `json:"complete"`
+	Bound      *int                  `json:"bound"`
+	Method     string                `json:"method"`
+	Schedules  int                   `json:"schedules"`
+	Serial     int                   `json:"serial_schedules"`
+	Aborted    int                   `json:"aborted_schedules"`
+	Classes    map[racelab.Class]int `json:"abort_classes"`
+	Deadlocked int                   `json:"deadlocked_schedules"`
+	Conflicts  int                   `json:"conflicts_both_orders"`
+	Outcomes   []exploreOutcome      `json:"outcomes"`
+	Anomalies  []stage.Anomaly       `json:"anomalies"`
+	Witness    *exploreWitness       `json:"witness"`
+	Steps      int                   `json:"steps_a_call"`
+	Violations int                   `json:"violations"`
+	Seconds    float64               `json:"seconds"`
+}
+
+type exploreOutcome struct {
+	State   string `json:"state"`
+	Results string `json:"results"`
+	Count   int    `json:"count"`
+	Serial  bool   `json:"serial"`
+}
+
+type exploreWitness struct {
+	Schedule string      `json:"schedule"`
+	Switches int         `json:"switches"`
+	FirstAt  int         `json:"first_found_at"`
+	Replays  replayCount `json:"replays"`
+	Command  string      `json:"command"`
+}
+
+type replayCount struct {
+	OK int `json:"ok"`
+	Of int `json:"of"`
+}
+
+func (f exploreFlags) report(what chosen, p racelab.Product, x stage.Explored, lost error) exploreReport {
+	r := exploreReport{
+		Schema: "racelab.explore/1", Scenario: what.Scenario.Name, Strategy: strings.TrimPrefix(what.name, what.Scenario.Name+"/"),
+		Engine: what.Engine.Name, Level: what.Level, Product: p,
+		Sessions: cmp.Or(f.sessions, len(what.Scenario.Cast)), Processes: f.processes,
+		Complete: x.Complete, Method: "brute", Schedules: x.Schedules, Serial: x.Serial, Aborted: x.Aborted,
+		Classes: x.Classes, Deadlocked: x.Deadlocked, Conflicts: x.Conflicts, Steps: x.Steps, Violations: x.Violations,
+		Outcomes: []exploreOutcome{}, Anomalies: []stage.Anomaly{},
+	}
+	if f.random > 0 {
+		r.Method = "random"
+	}
+	for _, o := range x.Outcomes {
+		r.Outcomes = append(r.Outcomes, exploreOutcome(o))
+	}
+	var why string
+	r.Verdict, why = f.verdict(x, lost)
+	if why != "" {
+		r.Reason = &why
+	}
+	if x.Witness == nil || x.Report.Witness == nil {
+		return r
+	}
+	if a, ok := stage.Explain(*x.Witness); ok {
+		r.Anomalies = append(r.Anomalies, a)
+	}
+	r.Witness = &exploreWitness{
+		Schedule: x.Schedule.String(), Switches: x.Schedule.Switches(), FirstAt: x.FirstFound,
+		Replays: replayCount{x.Replayed.OK, x.Replayed.Of},
+		Command: what.command("run", what.name, &f.controlFlags, "--schedule", x.Schedule.String()),
+	}
+	return r
+}
+
+// verdict says what the search proves. A finding is one whatever came after.
+func (f exploreFlags) verdict(x stage.Explored, lost error) (racelab.VerdictKind, string) {
+	uncontrolled := cmp.Or(x.Replayed.Different, x.Checked.Different)
+	switch {
+	case x.Violations > 0 && x.Replayed.OK > 0:
+		return racelab.Violated, x.Judgement.Why
+	case lost != nil:
+		return racelab.Unknown, lost.Error()
+	case uncontrolled != "":
+		return racelab.Unknown, "the same schedule gave different histories (time, chance, or another goroutine): " + uncontrolled
+	case x.Violations > 0:
+		return racelab.Unknown, "the finding could not be replayed"
+	case x.OutOfTime || !x.Complete && f.random == 0:
+		return racelab.Unknown, fmt.Sprintf("the budget (%s) was used up after %s, none of them a violation", f.budget, count(x.Schedules, "schedule"))
+	case x.Conflicts == 0:
+		return racelab.Holds, "nothing conflicted"
+	}
+	return racelab.Holds, ""
+}
+
+func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x stage.Explored) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s on %s %s, %s: %s\n\n", strong(w, what.name), r.Name, r.Version, r.Level, count(r.Sessions, "session"))
+	if r.Witness != nil {
+		b.WriteString(controlledDrawing(w, *x.Witness, true))
+	}
+	fmt.Fprintf(&b, "%s  %s\n", strong(w, "verdict"), exploreVerdict(r))
+	fmt.Fprintf(&b, "searched %s\n", searchedLine(r))
+	for i, o := range r.Outcomes {
+		if i == 4 {
+			fmt.Fprintf(&b, "         and %s more\n", count(len(r.Outcomes)-i, "outcome"))
+			break
+		}
+		serial := "serial"
+		if !o.Serial {
+			serial = "not serial"
+		}
+		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, serial, printable(o.Results), printable(o.State))
+	}
+	if r.Witness != nil {
+		if fix := fixOf(what.Selection); fix != "" {
+			fmt.Fprintf(&b, "fix      %s\n", what.command("explore", what.Scenario.Name+"/"+fix, &f.controlFlags))
+		}
+		fmt.Fprintf(&b, "replay   %s\n%s", r.Witness.Command, f.needs())
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func first(is bool, s string) string {
+	if is {
+		return s
+	}
+	return ""
+}
+
+func exploreVerdict(r exploreReport) string {
+	switch r.Verdict {
+	case racelab.Violated:
+		line := "violated: " + printable(*r.Reason)
+		if len(r.Anomalies) > 0 {
+			line = "violated: " + strings.ReplaceAll(string(r.Anomalies[0].Name), "-", " ") + ": " + printable(*r.Reason)
+		}
+		return fmt.Sprintf("%s; found at run %d, replayed %d/%d", line, r.Witness.FirstAt, r.Witness.Replays.OK, r.Witness.Replays.Of)
+	case racelab.Unknown:
+		return "unknown: " + printable(*r.Reason)
+	}
+	line := "holds: all " + count(r.Schedules, "schedule")
+	if r.Method == "random" {
+		line = "holds: " + count(r.Schedules, "sampled schedule")
+	}
+	switch {
+	case r.Conflicts == 0:
+		line += ", nothing conflicted"
+	case r.Aborted == r.Schedules:
+		line += ", nothing committed"
+	case r.Aborted > 0:
+		line += ", with aborts"
+	}
+	return line + fmt.Sprintf(" (statements of %s, up to %d steps a call)", count(r.Sessions, "session"), r.Steps)
+}
+
+func searchedLine(r exploreReport) string {
+	line := fmt.Sprintf("%s, %d of them serial", count(r.Schedules, "schedule"), r.Serial)
+	if r.Violations > 0 {
+		line += fmt.Sprintf("; %d violate", r.Violations)
+	}
+	if r.Aborted > 0 {
+		line += fmt.Sprintf("; in %d a call was aborted", r.Aborted)
+	}
+	if r.Deadlocked > 0 {
+		line += fmt.Sprintf(", in %d by a deadlock", r.Deadlocked)
+	}
+	return line + fmt.Sprintf("; %s ran in both orders; %.1f s", count(r.Conflicts, "conflicting pair"), r.Seconds)
+}
+
+// controlledDrawing is the picture of a run under control, with the prose
+// beneath if the anomaly has a name.
+func controlledDrawing(w io.Writer, run racelab.Run, guilty bool) string {
+	var x stage.Anomaly
+	ok := false
+	if guilty {
+		x, ok = stage.Explain(run)
+	}
+	text := picture.Text(run, x.Marks, options(w)) + "\n"
+	if ok {
+		text += printable(wrap(x.Prose, 78)) + "\n\n"
+	}
+	return text
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/stage"
+	"github.com/spf13/cobra"
+)
+
+// replayReport is racelab.replay/1: one schedule, followed and judged.
+type replayReport struct {
+	Schema   string        `json:"schema"`
+	Scenario string        `json:"scenario"`
+	Strategy string        `json:"strategy"`
+	Engine   string        `json:"engine"`
+	Level    racelab.Level `json:"level"`
+	racelab.Product
+	Sessions  int                 `json:"sessions"`
+	Processes int                 `json:"processes"`
+	Verdict   racelab.VerdictKind `json:"verdict"`
+	Reason    *string             `json:"reason"`
+	Schedule  string              `json:"schedule"` // as it was followed, to its end
+	Outcome   exploreOutcome      `json:"outcome"`
+	Anomalies []stage.Anomaly     `json:"anomalies"`
+	Run       *racelab.Run        `json:"run"`
+	Command   string              `json:"command"`
+	Seconds   float64             `json:"seconds"`
+}
+
+// runSchedule follows a schedule strictly, and after its end goes on without
+// preemption.
+func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) error {
+	what, err := f.choose(name)
+	if err != nil {
+		return err
+	}
+	schedule, err := racelab.ParseSchedule(text)
+	if err != nil {
+		return usage("--%w", err)
+	}
+	began := time.Now()
+	server, err := start(c.Context(), what.Engine, what.dsn)
+	if err != nil {
+		return err
+	}
+	x, err := what.Replay(c.Context(), server, what.how, schedule)
+	product := server.Product()
+	lost := lostControl(err)
+	if closed := server.Close(); lost == nil {
+		if err = errors.Join(err, closed); err != nil {
+			return explorationError(c.Context(), what, err)
+		}
+	}
+	r := replayReport{
+		Schema: "racelab.replay/1", Scenario: what.Scenario.Name, Strategy: strings.TrimPrefix(what.name, what.Scenario.Name+"/"),
+		Engine: what.Engine.Name, Level: what.Level, Product: product, Sessions: len(x.Calls), Processes: f.processes,
+		Verdict: racelab.Holds, Schedule: x.Schedule.String(), Anomalies: []stage.Anomaly{}, Run: x.Witness,
+		Command: what.command("run", what.name, &f, "--schedule", x.Schedule.String()),
+	}
+	j := x.Judgement
+	r.Outcome = exploreOutcome{State: j.Outcome.State, Results: j.Outcome.Results(nil), Count: 1, Serial: j.Serial}
+	switch {
+	case lost != nil:
+		why := lost.Error()
+		r.Verdict, r.Reason = racelab.Unknown, &why
+	case j.Violated:
+		r.Verdict, r.Reason = racelab.Violated, &j.Why
+		if a, ok := stage.Explain(*x.Witness); ok {
+			r.Anomalies = append(r.Anomalies, a)
+		}
+	}
+	r.Seconds = time.Since(began).Seconds()
+	if f.json {
+		err = writeJSON(c.OutOrStdout(), r)
+	} else {
+		err = printReplay(c.OutOrStdout(), what, r)
+	}
+	if err != nil {
+		return err
+	}
+	return exitCode(exploreCode(r.Verdict, expect))
+}
+
+func printReplay(w io.Writer, what chosen, r replayReport) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s on %s %s, %s\n\n%s", strong(w, what.name), r.Name, r.Version, r.Level, controlledDrawing(w, *r.Run, r.Verdict == racelab.Violated))
+	switch r.Verdict {
+	case racelab.Holds:
+		fmt.Fprintf(&b, "%s  this schedule holds: a serial order gives the same\n", strong(w, "verdict"))
+	default:
+		fmt.Fprintf(&b, "%s  %s: %s\n", strong(w, "verdict"), r.Verdict, printable(*r.Reason))
+	}
+	fmt.Fprintf(&b, "outcome  %s; %s\n", printable(r.Outcome.Results), printable(r.Outcome.State))
+	fmt.Fprintf(&b, "again    %s\n", r.Command)
+	_, err := io.WriteString(w, b.String())
+	return err
+}

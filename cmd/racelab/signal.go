@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// interruptible returns a context that ends at Ctrl-C, SIGTERM, or when the
+// terminal is closed. After that a second signal kills: it does not wait for
+// the clean-up. The function ends the context too.
+func interruptible() (context.Context, context.CancelFunc) {
+	// A write to a pipe that nobody reads is then an error, and not the death
+	// of the process with its servers and folders left behind.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	// Everything that minds SIGTERM, a laboratory that drains among it, so minds
+	// SIGHUP. Whoever started us with nohup wants us to go on.
+	if !signal.Ignored(syscall.SIGHUP) {
+		closed := make(chan os.Signal, 1)
+		signal.Notify(closed, syscall.SIGHUP)
+		go func() {
+			for range closed {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+			}
+		}()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}

@@ -1,0 +1,68 @@
+package check
+
+import "github.com/racelab/racelab"
+
+// A Pair is two operations of different sessions that touch the same table, at
+// least one of them writing. A is of the lower session.
+type Pair struct{ A, B OpName }
+
+// An OpName names an operation: A1.
+type OpName struct {
+	Session racelab.SessionID
+	Step    int
+}
+
+// Conflicts notes in which orders conflicting operations have run.
+type Conflicts struct {
+	accesses map[string]access // by text: the table and the verb need no arguments
+	orders   map[Pair]uint8    // bit 0: A before B; bit 1: B before A
+}
+
+// Add notes a run.
+func (c *Conflicts) Add(h racelab.History) {
+	if c.orders == nil {
+		c.accesses, c.orders = map[string]access{}, map[Pair]uint8{}
+	}
+	type use struct {
+		name   OpName
+		table  string
+		writes bool
+	}
+	var uses []use
+	for _, e := range h.Events {
+		if e.Kind != racelab.Left {
+			continue
+		}
+		a, ok := c.accesses[e.Op.Text]
+		if !ok {
+			a = accessOf(racelab.Op{Text: e.Op.Text})
+			c.accesses[e.Op.Text] = a
+		}
+		if a.table == "" {
+			continue
+		}
+		u := use{OpName{e.Op.Session, e.Op.Step}, a.table, a.verb != "SELECT"}
+		for _, before := range uses {
+			if before.name.Session == u.name.Session || before.table != u.table || !before.writes && !u.writes {
+				continue
+			}
+			if before.name.Session < u.name.Session {
+				c.orders[Pair{before.name, u.name}] |= 1
+			} else {
+				c.orders[Pair{u.name, before.name}] |= 2
+			}
+		}
+		uses = append(uses, u)
+	}
+}
+
+// BothOrders counts the pairs that have run in both orders.
+func (c *Conflicts) BothOrders() int {
+	n := 0
+	for _, o := range c.orders {
+		if o == 3 {
+			n++
+		}
+	}
+	return n
+}

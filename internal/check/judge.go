@@ -1,0 +1,202 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/racelab/racelab"
+)
+
+// A Judge decides whether a run could have happened with its calls one after
+// another (S. Burckhardt et al., Line-Up, 2010: serial outcomes are the
+// specification), and whether it keeps the scenario's invariants.
+type Judge struct {
+	Scenario *racelab.Scenario
+	// Calls are all calls, by session, each session's in order.
+	Calls [][]racelab.CallID
+	// Serial runs the calls one after another in that order, and no others.
+	Serial func(ctx context.Context, order []racelab.CallID) (racelab.History, error)
+	// InvariantsOnly leaves the serial outcomes out.
+	InvariantsOnly bool
+
+	known map[string]bool // outcomes of the sets that have been run: see setKey
+	done  map[string]bool // those sets
+	runs  int
+}
+
+// A Judgement is what one run comes to.
+type Judgement struct {
+	Violated bool
+	Serial   bool // some serial order explains it
+	Aborted  int  // calls that were aborted
+	Deadlock bool // one of them as a deadlock's victim, or the sessions were stuck
+	Why      string
+	Outcome  Outcome
+}
+
+// Runs counts the serial runs so far.
+func (j *Judge) Runs() int { return j.runs }
+
+// Orders lists all orders of some calls that keep each session's own order, in
+// lexical order of the sessions.
+func (j *Judge) Orders(in map[racelab.CallID]bool) [][]racelab.CallID {
+	var sessions [][]racelab.CallID
+	for _, calls := range j.Calls {
+		var some []racelab.CallID
+		for _, c := range calls {
+			if in[c] {
+				some = append(some, c)
+			}
+		}
+		sessions = append(sessions, some)
+	}
+	var orders [][]racelab.CallID
+	var extend func(order []racelab.CallID)
+	extend = func(order []racelab.CallID) {
+		end := true
+		for i, calls := range sessions {
+			if len(calls) == 0 {
+				continue
+			}
+			end = false
+			sessions[i] = calls[1:]
+			extend(append(slices.Clone(order), calls[0]))
+			sessions[i] = calls
+		}
+		if end {
+			orders = append(orders, order)
+		}
+	}
+	extend(nil)
+	return orders
+}
+
+// Judge judges a run. It may have to make serial runs for that.
+func (j *Judge) Judge(ctx context.Context, h racelab.History) (Judgement, error) {
+	v := Judgement{Outcome: OutcomeOf(h, j.Scenario.Generated)}
+	stuck := j.stuck(h)
+	for _, r := range v.Outcome.Calls {
+		if r.Class.Aborted() {
+			v.Aborted++
+		}
+		v.Deadlock = v.Deadlock || r.Class == racelab.Deadlock
+	}
+	if stuck != "" {
+		v.Violated, v.Deadlock, v.Why = true, true, stuck
+		return v, nil
+	}
+	if !j.InvariantsOnly {
+		var err error
+		if v.Serial, err = j.explained(ctx, v.Outcome); err != nil {
+			return v, err
+		}
+		if !v.Serial {
+			v.Violated = true
+			v.Why = fmt.Sprintf("no serial order gives %s with %s", v.Outcome.Results(nil), v.Outcome.State)
+		}
+	}
+	measures, err := Invariants(j.Scenario, h.Final)
+	if err != nil {
+		return v, err
+	}
+	for _, m := range measures {
+		if !m.Holds() {
+			v.Violated = true
+			v.Why = fmt.Sprintf("%s: expected %d, and it is %d", m.Name, m.Expected, m.Actual)
+		}
+	}
+	return v, nil
+}
+
+// stuck says who waits for whom if some session never returned.
+func (j *Judge) stuck(h racelab.History) string {
+	returned := map[racelab.CallID]bool{}
+	waits := ""
+	for _, e := range h.Events {
+		switch e.Kind {
+		case racelab.Returned:
+			returned[e.Op.Call] = true
+		case racelab.Waiting:
+			waits = fmt.Sprintf("deadlock: %s waits at %s for %v", e.Op.Session, e.Op.Name(), e.On)
+		case racelab.Called:
+			returned[e.Op.Call] = false
+		}
+	}
+	for _, done := range returned {
+		if !done {
+			return waits
+		}
+	}
+	return ""
+}
+
+// explained looks for a set of calls, between those that were done and all,
+// and an order of it, that give the outcome. Refused calls count as never run.
+func (j *Judge) explained(ctx context.Context, o Outcome) (bool, error) {
+	done := map[racelab.CallID]bool{}
+	var open []racelab.CallID // may have happened or not
+	for id, r := range o.Calls {
+		switch {
+		case r.Class == racelab.Refused:
+		case r.Class.Aborted(), r.Class == racelab.ConnectionLost:
+			open = append(open, id)
+		default:
+			done[id] = true
+		}
+	}
+	slices.Sort(open)
+	var results []racelab.CallID // whose results have to be the same
+	for id := range done {
+		results = append(results, id)
+	}
+	for subset := range 1 << len(open) { // the first adds none
+		in := map[racelab.CallID]bool{}
+		for id := range done {
+			in[id] = true
+		}
+		for i, id := range open {
+			if subset&(1<<i) != 0 {
+				in[id] = true
+			}
+		}
+		if err := j.run(ctx, in, results); err != nil {
+			return false, err
+		}
+		if j.known[setKey(in, results, o)] {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// run makes the serial runs of a set of calls, once.
+func (j *Judge) run(ctx context.Context, in map[racelab.CallID]bool, results []racelab.CallID) error {
+	set := setKey(in, results, Outcome{})
+	if j.done[set] {
+		return nil
+	}
+	if j.done == nil {
+		j.done, j.known = map[string]bool{}, map[string]bool{}
+	}
+	for _, order := range j.Orders(in) {
+		h, err := j.Serial(ctx, order)
+		if err != nil {
+			return fmt.Errorf("run %v one after another: %w", order, err)
+		}
+		j.runs++
+		j.known[setKey(in, results, OutcomeOf(h, j.Scenario.Generated))] = true
+	}
+	j.done[set] = true
+	return nil
+}
+
+// setKey is an outcome's text, seen by those whose results count, of a set.
+func setKey(in map[racelab.CallID]bool, results []racelab.CallID, o Outcome) string {
+	var set []string
+	for id := range in {
+		set = append(set, string(id))
+	}
+	slices.Sort(set)
+	return fmt.Sprint(set, "|", o.Results(append([]racelab.CallID{}, results...)), "|", o.State)
+}

@@ -1,0 +1,395 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/racelab/racelab"
+)
+
+// A Call is one call of a script.
+type Call struct {
+	ID  racelab.CallID
+	Run func(context.Context) racelab.Result
+}
+
+// A Script is what one session does under control: its calls in order.
+type Script struct {
+	Session racelab.SessionID
+	Calls   []Call
+}
+
+// A Director is the controlled gate of one run. It lets one operation in at a
+// time, waits until the engine has settled, and hands the results over one
+// after another, so that never more than one session runs code of its own.
+type Director struct {
+	engine  *Engine
+	seats   []*seat
+	signals chan signal
+	over    chan struct{} // closed when the run is over, for whoever still comes to the gate
+	players sync.WaitGroup
+	events  []racelab.Event
+	current *seat // whose own code runs
+
+	// Then chooses after the end of the schedule; nil goes on without
+	// preemption. Serial, instead of a schedule, is the order in which calls
+	// run whole.
+	Then   func(ready []racelab.Choice) racelab.Choice
+	Serial []racelab.CallID
+}
+
+// An Engine is what a director asks of a world, and what it has learned of it
+// in earlier runs.
+type Engine struct {
+	World   racelab.World
+	Dialect racelab.Dialect
+	Level   racelab.Level
+	locking map[string]racelab.Locking // by text
+}
+
+// A state is what a session is doing.
+type state uint8
+
+const (
+	ownCode  state = iota
+	parked         // before an operation
+	inEngine       // its operation runs
+	waiting        // its operation waits for another session
+	held           // its operation is done, and it may not see the result yet
+	done
+)
+
+type seat struct {
+	script Script
+	state  state
+	op     racelab.Op     // parked, in the engine or held
+	result racelab.Result // held
+
+	gate  sync.Mutex     // one operation of the session at a time
+	step  int            // guarded by gate
+	call  racelab.CallID // written in the session's own code
+	enter chan error     // what Enter returns
+	leave chan error     // what Leave returns
+	code  routine
+
+	began map[racelab.ConnID]bool // connections in a transaction
+	holds map[racelab.ConnID]bool // connections that may hold locks
+	keeps bool                    // locks that no transaction's end frees
+}
+
+// A signal is what a session tells the director.
+type signal struct {
+	seat  *seat
+	event racelab.EventKind // Entered asks to be let in; Left holds a result; Called, Returned
+	op    racelab.Op
+	res   racelab.Result
+	end   bool // the script has ended
+}
+
+// NewDirector makes the gate for one run of scripts. The sessions' databases
+// are opened with it, and then Run runs them.
+func NewDirector(e *Engine) *Director { return &Director{engine: e, over: make(chan struct{})} }
+
+// errOver ends the operations of a run that is over.
+var errOver = errors.New("the run is over")
+
+// Enter implements racelab.Gate.
+func (d *Director) Enter(_ context.Context, op racelab.Op) (racelab.Op, error) {
+	s := d.seat(op.Session)
+	s.gate.Lock()
+	s.step++
+	op.Step, op.Call = s.step, s.call
+	err := d.pass(signal{seat: s, event: racelab.Entered, op: op}, s.enter)
+	if err != nil {
+		s.gate.Unlock()
+	}
+	return op, err
+}
+
+// Leave implements racelab.Gate.
+func (d *Director) Leave(_ context.Context, op racelab.Op, r racelab.Result) error {
+	s := d.seat(op.Session)
+	defer s.gate.Unlock()
+	return d.pass(signal{seat: s, event: racelab.Left, op: op, res: r}, s.leave)
+}
+
+// pass sends a signal and waits for the director's answer.
+func (d *Director) pass(g signal, answer <-chan error) error {
+	select {
+	case d.signals <- g:
+	case <-d.over:
+		return errOver
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-d.over:
+		return errOver
+	}
+}
+
+// Pass implements racelab.Memory.
+func (d *Director) Pass(op racelab.Op, do func(racelab.SessionID)) {
+	op.Session = d.current.script.Session
+	op, err := d.Enter(context.Background(), op)
+	if err == nil {
+		do(op.Session)
+		err = d.Leave(context.Background(), op, racelab.Result{Class: racelab.OK})
+	}
+	if err != nil {
+		panic(err) // the run is over, and there is no other way out of a Lock
+	}
+}
+
+func (d *Director) seat(id racelab.SessionID) *seat {
+	return d.seats[slices.IndexFunc(d.seats, func(s *seat) bool { return s.script.Session == id })]
+}
+
+// Run runs the scripts under a schedule, and after its end with the session
+// that ran last as long as it can, and else the lowest that can. The events
+// are those of the whole run; on an error, of the run so far.
+//
+// What a session's operation answers is in the events. An error says that the
+// run cannot be trusted: the schedule does not fit (ErrDiverged), a session
+// stopped outside the gate (ErrStalled), the server was lost, ctx ended.
+func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.Schedule) ([]racelab.Event, error) {
+	d.signals = make(chan signal, 4*len(scripts))
+	for _, script := range scripts {
+		d.seats = append(d.seats, &seat{
+			script: script, enter: make(chan error), leave: make(chan error),
+			began: map[racelab.ConnID]bool{}, holds: map[racelab.ConnID]bool{},
+		})
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	err := d.direct(ctx, schedule)
+	cancel()
+	close(d.over)
+	if e := d.dismiss(); err == nil {
+		err = e
+	}
+	return d.events, err
+}
+
+// dismiss waits for the sessions of a run that is over. One that waits for
+// something outside the gate cannot be ended: it is left behind, and said.
+func (d *Director) dismiss() error {
+	gone := make(chan struct{})
+	go func() {
+		d.players.Wait()
+		close(gone)
+	}()
+	patience := time.NewTimer(dismissal)
+	defer patience.Stop()
+	select {
+	case <-gone:
+		return nil
+	case <-patience.C:
+		return errors.New("a session does not end")
+	}
+}
+
+// dismissal is how long sessions have to end when their run is over and their
+// contexts have ended.
+const dismissal = 5 * time.Second
+
+func (d *Director) direct(ctx context.Context, schedule racelab.Schedule) error {
+	for _, s := range d.seats {
+		s.state, d.current = ownCode, s
+		known := make(chan struct{})
+		d.players.Go(func() {
+			s.code = thisRoutine()
+			close(known)
+			d.play(ctx, s)
+		})
+		<-known
+		if err := d.await(ctx, s); err != nil {
+			return err
+		}
+	}
+	var last *seat
+	for i := 0; ; i++ {
+		s, c, err := d.choose(schedule, i, last)
+		if s == nil || err != nil {
+			return err
+		}
+		last = s
+		if err := d.take(ctx, s, c); err != nil {
+			return err
+		}
+	}
+}
+
+// play is a session's goroutine.
+func (d *Director) play(ctx context.Context, s *seat) {
+	for _, c := range s.script.Calls {
+		s.call = c.ID
+		d.tell(signal{seat: s, event: racelab.Called, op: racelab.Op{Session: s.script.Session, Call: c.ID}})
+		r := c.Run(ctx)
+		d.tell(signal{seat: s, event: racelab.Returned, op: racelab.Op{Session: s.script.Session, Call: c.ID}, res: r})
+	}
+	d.tell(signal{seat: s, end: true})
+}
+
+func (d *Director) tell(g signal) {
+	select {
+	case d.signals <- g:
+	case <-d.over:
+	}
+}
+
+// hear takes in what a session tells.
+func (d *Director) hear(g signal) {
+	switch {
+	case g.end:
+		g.seat.state = done
+	case g.event == racelab.Entered:
+		g.seat.state, g.seat.op = parked, g.op
+	case g.event == racelab.Left:
+		g.seat.state, g.seat.result = held, g.res
+	default:
+		d.events = append(d.events, racelab.Event{Kind: g.event, Op: g.op, Result: g.res})
+	}
+}
+
+// await lets a session run its own code until it comes to the gate or ends.
+func (d *Director) await(ctx context.Context, s *seat) error {
+	var stall *time.Timer
+	var ask <-chan time.Time
+	for s.state == ownCode {
+		// The common case costs no timer.
+		select {
+		case g := <-d.signals:
+			d.hear(g)
+			continue
+		default:
+		}
+		if stall == nil {
+			stall = time.NewTimer(stallAsk)
+			defer stall.Stop()
+			ask = stall.C
+		}
+		select {
+		case g := <-d.signals:
+			d.hear(g)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ask:
+			if where := s.code.waitsOutside(); where != "" {
+				return fmt.Errorf("%w: session %s %s", ErrStalled, s.script.Session, where)
+			}
+			stall.Reset(stallAsk)
+		}
+	}
+	return nil
+}
+
+// stallAsk is when the runtime is asked what a session is doing that does not
+// come to the gate. What it says decides, not the time.
+const stallAsk = 30 * time.Millisecond
+
+// ErrStalled says that a session waits for something that does not pass the
+// gate: a lock, a channel, a timer or a socket of its own.
+var ErrStalled = errors.New("control was lost")
+
+// ErrDiverged says that a schedule asks for what cannot be.
+var ErrDiverged = errors.New("the schedule does not fit")
+
+// choose returns who goes next, or nil when all is done.
+func (d *Director) choose(schedule racelab.Schedule, i int, last *seat) (*seat, racelab.Choice, error) {
+	if i < len(schedule) {
+		return d.scheduled(schedule[i], i)
+	}
+	ready := d.ready()
+	if len(ready) == 0 {
+		return nil, racelab.Choice{}, d.stuck()
+	}
+	var c racelab.Choice
+	switch {
+	case d.Serial != nil:
+		c = d.inTurn(ready)
+	case d.Then != nil:
+		c = d.Then(ready)
+	default:
+		c = ready[0]
+		for _, r := range ready {
+			if last != nil && r.Session == last.script.Session {
+				c = r
+			}
+		}
+	}
+	return d.seat(c.Session), c, nil
+}
+
+// ready lists the choices there are, in the order of the sessions.
+func (d *Director) ready() []racelab.Choice {
+	var ready []racelab.Choice
+	for _, s := range d.seats {
+		if s.ready() {
+			ready = append(ready, racelab.Choice{Session: s.script.Session, Step: s.op.Step})
+		}
+	}
+	return ready
+}
+
+// inTurn chooses the session whose call comes first in the serial order.
+func (d *Director) inTurn(ready []racelab.Choice) racelab.Choice {
+	for _, call := range d.Serial {
+		for _, r := range ready {
+			if d.seat(r.Session).op.Call == call {
+				return r
+			}
+		}
+	}
+	return ready[0]
+}
+
+func (s *seat) ready() bool { return s.state == parked && len(s.obstacles()) == 0 }
+
+// obstacles are the sessions that stand in the way of a parked operation.
+func (s *seat) obstacles() []racelab.SessionID {
+	if s.op.Obstacles == nil {
+		return nil
+	}
+	return s.op.Obstacles()
+}
+
+func (d *Director) scheduled(c racelab.Choice, i int) (*seat, racelab.Choice, error) {
+	at := slices.IndexFunc(d.seats, func(s *seat) bool { return s.script.Session == c.Session })
+	if at < 0 {
+		return nil, c, fmt.Errorf("%w: choice %d is %s, and there is no session %s", ErrDiverged, i+1, c, c.Session)
+	}
+	s := d.seats[at]
+	why := ""
+	switch {
+	case s.state == done:
+		why = fmt.Sprintf("%s has ended", c.Session)
+	case s.state == waiting:
+		why = fmt.Sprintf("%s waits at %s", c.Session, s.op.Name())
+	case s.op.Step != c.Step:
+		why = fmt.Sprintf("%s is at %s", c.Session, s.op.Name())
+	case !s.ready():
+		why = fmt.Sprintf("%s has to wait for %v", s.op.Name(), s.obstacles())
+	}
+	if why != "" {
+		return nil, c, fmt.Errorf("%w: choice %d is %s, and %s", ErrDiverged, i+1, c, why)
+	}
+	return s, c, nil
+}
+
+// stuck says why nobody can go on: nil if that is because all have ended. What
+// shared memory blocks for ever is history, and what an engine does is not.
+func (d *Director) stuck() error {
+	for _, s := range d.seats {
+		switch s.state {
+		case parked:
+			d.events = append(d.events, racelab.Event{Kind: racelab.Waiting, Op: s.op, On: s.obstacles(), What: s.op.Text})
+		case waiting:
+			return fmt.Errorf("%w: session %s waits at %s (%s), and nobody can go on", ErrStalled, s.script.Session, s.op.Name(), s.op.Text)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package explore
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/check"
+)
+
+// A result grows with each run that is judged.
+type result struct {
+	Report
+	search    *Search
+	outcomes  map[string]int // position in Report.Outcomes
+	conflicts check.Conflicts
+}
+
+// add judges a run and counts it.
+func (r *result) add(ctx context.Context, h racelab.History) error {
+	v, err := r.search.Judge.Judge(ctx, h)
+	if err != nil {
+		return err
+	}
+	r.Schedules++
+	r.conflicts.Add(h)
+	if v.Aborted > 0 {
+		r.Aborted++
+	}
+	if v.Deadlock {
+		r.Deadlocked++
+	}
+	for _, result := range v.Outcome.Calls {
+		if result.Class != racelab.OK {
+			r.Classes[result.Class]++
+		}
+	}
+	results := v.Outcome.Results(nil)
+	text := results + "|" + v.Outcome.State
+	at, ok := r.outcomes[text]
+	if !ok {
+		at = len(r.Outcomes)
+		r.outcomes[text] = at
+		r.Outcomes = append(r.Outcomes, OutcomeCount{State: v.Outcome.State, Results: results, Serial: v.Serial})
+	}
+	r.Outcomes[at].Count++
+
+	f := Finding{Schedule: ScheduleOf(h), History: h, Judgement: v, Preempted: preemptions(h)}
+	if !v.Violated {
+		if r.Passing == nil || f.Schedule.Switches() > r.Passing.Schedule.Switches() {
+			r.Passing = &f
+		}
+		return nil
+	}
+	r.Violations++
+	if r.FirstFound == 0 {
+		r.FirstFound = r.Schedules
+		if r.search.Found != nil {
+			r.search.Found(f)
+		}
+	}
+	if r.Witness == nil || simpler(f, *r.Witness) {
+		r.Witness = &f
+	}
+	return nil
+}
+
+// simpler orders findings: fewer preemptions, then fewer switches, then fewer
+// steps, then the schedule's text.
+func simpler(a, b Finding) bool {
+	return cmp.Or(
+		cmp.Compare(a.Preempted, b.Preempted),
+		cmp.Compare(a.Schedule.Switches(), b.Schedule.Switches()),
+		cmp.Compare(len(a.Schedule), len(b.Schedule)),
+		cmp.Compare(a.Schedule.String(), b.Schedule.String()),
+	) < 0
+}
+
+func (r *result) finish(complete bool) Report {
+	r.Complete, r.Conflicts = complete, r.conflicts.BothOrders()
+	slices.SortStableFunc(r.Outcomes, func(a, b OutcomeCount) int { return cmp.Compare(b.Count, a.Count) })
+	return r.Report
+}
+
+// sample runs random schedules: at each decision every choice is as likely.
+func (s *Search) sample(ctx context.Context, r *result) (Report, error) {
+	for i := range s.Random {
+		if s.over(r) {
+			return r.finish(false), nil
+		}
+		random := rand.New(rand.NewPCG(s.Seed, uint64(i)))
+		h, err := s.Runners[0](ctx, Plan{Then: func(ready []racelab.Choice) racelab.Choice { return ready[random.IntN(len(ready))] }})
+		if err != nil {
+			return r.finish(false), err
+		}
+		if err := r.add(ctx, h); err != nil {
+			return r.finish(false), err
+		}
+		if s.Tell != nil {
+			s.Tell(r.Schedules, r.Serial+s.Random)
+		}
+	}
+	return r.finish(false), nil
+}

@@ -1,0 +1,72 @@
+package stage_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
+	"github.com/racelab/racelab/internal/dsn"
+	"github.com/racelab/racelab/internal/explore"
+	"github.com/racelab/racelab/internal/stage"
+)
+
+// twoByFour is the program that the speed is measured on: two sessions of
+// BEGIN, SELECT, UPDATE, COMMIT on rows of their own, so that all 70 orders
+// can be run.
+var twoByFour = racelab.Scenario{
+	Name: "two-by-four",
+	Setup: func(racelab.Dialect) []string {
+		return []string{"CREATE TABLE item (id INTEGER PRIMARY KEY, n INTEGER)", "INSERT INTO item VALUES (1, 0), (2, 0)"}
+	},
+	State: []string{"item"},
+	Cast:  []racelab.Role{{Name: "a", Calls: []racelab.Args{{"id": int64(1)}}}, {Name: "a", Calls: []racelab.Args{{"id": int64(2)}}}},
+	Strategies: []racelab.Strategy{{Name: "transaction", Body: map[string]racelab.Body{"a": func(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
+		tx, err := env.DB.BeginTx(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		defer tx.Rollback()
+		var n int64
+		if err := tx.QueryRowContext(ctx, "SELECT n FROM item WHERE id = ?", env.Args.Int("id")).Scan(&n); err != nil {
+			return nil, err
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE item SET n = ? WHERE id = ?", n+1, env.Args.Int("id")); err != nil {
+			return nil, err
+		}
+		return nil, tx.Commit()
+	}}}},
+}
+
+// BenchmarkExplore is the time of one schedule of two-by-four, on each engine.
+func BenchmarkExplore(b *testing.B) {
+	for _, e := range dsn.Engines {
+		b.Run(e.Name, func(b *testing.B) {
+			enginetest.Require(b, e)
+			server, err := e.Start(b.Context(), "")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer server.Close()
+			sel, err := stage.Select(&twoByFour, &twoByFour.Strategies[0], e, "")
+			if err != nil {
+				b.Fatal(err)
+			}
+			cell, err := sel.NewCell(b.Context(), server, stage.Controlled{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer cell.Close()
+			plans := []explore.Plan{}
+			for b.Loop() {
+				plan := explore.Plan{}
+				if len(plans) > 0 {
+					plan = plans[b.N%len(plans)]
+				}
+				if _, err := cell.Run(b.Context(), plan); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

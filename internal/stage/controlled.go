@@ -1,0 +1,136 @@
+package stage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/check"
+	"github.com/racelab/racelab/internal/control"
+	"github.com/racelab/racelab/internal/explore"
+	"github.com/racelab/racelab/internal/intake/sqlgate"
+)
+
+// A Controlled says how a selection runs under control.
+type Controlled struct {
+	Sessions  int // 0: the scenario's own cast
+	Processes int // simulated; sessions are dealt to them in turn
+	// Strategies are those of sessions that do not use the selection's own.
+	Strategies map[racelab.SessionID]*racelab.Strategy
+}
+
+// A Cell is a world of its own in which plans are run, one after another.
+type Cell struct {
+	selection Selection
+	how       Controlled
+	world     racelab.World
+	engine    *control.Engine
+	roles     []racelab.Role
+	intakes   []*sqlgate.Intake
+}
+
+// NewCell opens a world on server for running plans. The caller closes it.
+func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Controlled) (*Cell, error) {
+	config := s.Config()
+	config.BusyLimit = 0 // a session waits as long as the schedule lets it
+	world, err := server.Open(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cell{
+		selection: s, how: how, world: world, roles: cast(s.Scenario, how.Sessions),
+		engine: &control.Engine{World: world, Dialect: s.Engine.Dialect, Level: s.Level},
+	}
+	for i := range c.roles {
+		c.intakes = append(c.intakes, sqlgate.New(world, s.Engine.Dialect, racelab.Letter(i)))
+	}
+	return c, nil
+}
+
+// Close gives up the world.
+func (c *Cell) Close() error {
+	var errs []error
+	for _, i := range c.intakes {
+		errs = append(errs, i.Close())
+	}
+	return errors.Join(append(errs, c.world.Close())...)
+}
+
+// Calls lists the calls of each session.
+func (c *Cell) Calls() [][]racelab.CallID {
+	all := make([][]racelab.CallID, len(c.roles))
+	for i, role := range c.roles {
+		for n := range role.Calls {
+			all[i] = append(all[i], racelab.Letter(i).Call(n+1))
+		}
+	}
+	return all
+}
+
+// Run runs a plan from the world's beginning.
+func (c *Cell) Run(ctx context.Context, p explore.Plan) (h racelab.History, err error) {
+	if err := c.world.Reset(ctx); err != nil {
+		return h, err
+	}
+	d := control.NewDirector(c.engine)
+	d.Then, d.Serial = p.Then, p.Serial
+	processes := make([]Process, max(c.how.Processes, 1))
+	for i := range processes {
+		processes[i].memory = d
+	}
+	var scripts []control.Script
+	for i, role := range c.roles {
+		id := racelab.Letter(i)
+		db := c.intakes[i].DB(d)
+		defer db.Close()
+		script := control.Script{Session: id}
+		for n, args := range role.Calls {
+			call := id.Call(n + 1)
+			if p.Serial != nil && !slices.Contains(p.Serial, call) {
+				continue
+			}
+			process := &processes[i%len(processes)]
+			script.Calls = append(script.Calls, control.Call{ID: call, Run: func(ctx context.Context) racelab.Result {
+				return c.call(ctx, id, role, db, process, args)
+			}})
+		}
+		scripts = append(scripts, script)
+	}
+	h.Events, err = d.Run(ctx, scripts, p.Schedule)
+	if err != nil {
+		return h, err
+	}
+	h.Final, err = c.world.State(ctx)
+	return h, err
+}
+
+// call calls the body of a session's strategy.
+func (c *Cell) call(ctx context.Context, id racelab.SessionID, role racelab.Role, db *sql.DB, p *Process, args racelab.Args) racelab.Result {
+	st := c.selection.Strategy
+	if other, ok := c.how.Strategies[id]; ok {
+		st = other
+	}
+	env := &racelab.Env{
+		DB: db, Dialect: c.engine.Dialect, Args: args, Tries: Tries, Process: p.value(st),
+		// Between any two steps there is all the time in the world.
+		Window: func(context.Context) error { return nil },
+	}
+	value, err := protect(ctx, st.Body[role.Name], env)
+	return racelab.Result{Value: value, Class: c.engine.Dialect.Classify(err)}
+}
+
+// Search prepares a search for violations of the selection over cells.
+func (s Selection) Search(cells []*Cell) *explore.Search {
+	search := &explore.Search{Judge: &check.Judge{
+		Scenario: s.Scenario, Calls: cells[0].Calls(),
+		Serial: func(ctx context.Context, order []racelab.CallID) (racelab.History, error) {
+			return cells[0].Run(ctx, explore.Plan{Serial: order})
+		},
+	}}
+	for _, c := range cells {
+		search.Runners = append(search.Runners, c.Run)
+	}
+	return search
+}

@@ -1,0 +1,201 @@
+package stage_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
+	"github.com/racelab/racelab/internal/dsn"
+	"github.com/racelab/racelab/internal/explore"
+	"github.com/racelab/racelab/internal/stage"
+	"github.com/racelab/racelab/scenario"
+)
+
+// engines starts each engine once for a test, and skips those that are not there.
+func onEngines(t *testing.T, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
+	for _, e := range dsn.Engines {
+		t.Run(e.Name, func(t *testing.T) {
+			enginetest.Require(t, e)
+			server, err := e.Start(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := server.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			run(t, e, server)
+		})
+	}
+}
+
+func choose(t *testing.T, e racelab.Engine, name string, l racelab.Level) stage.Selection {
+	t.Helper()
+	s, st, err := stage.Find(scenario.All, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sel, err := stage.Select(s, st, e, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sel
+}
+
+// What the deposit's strategies are at each level of each engine. Anything not
+// said here is declared safe, and has to hold.
+func TestDepositIsDecided(t *testing.T) {
+	violated := map[string]map[racelab.Level]bool{
+		"read-modify-write":     {racelab.ReadUncommitted: true, racelab.ReadCommitted: true, racelab.RepeatableRead: true, racelab.RepeatableReadSnapshot: true, racelab.Serializable: true},
+		"for-update-autocommit": {racelab.ReadUncommitted: true, racelab.ReadCommitted: true, racelab.RepeatableRead: true, racelab.RepeatableReadSnapshot: true, racelab.Serializable: true},
+	}
+	// A transaction is enough from a level on that differs.
+	transaction := map[string]map[racelab.Level]bool{
+		"sqlite":   {},
+		"postgres": {racelab.ReadUncommitted: true, racelab.ReadCommitted: true},
+		"mysql":    {racelab.ReadUncommitted: true, racelab.ReadCommitted: true, racelab.RepeatableRead: true},
+	}
+	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+		deposit, _ := scenario.Named("deposit")
+		for _, level := range e.Dialect.Levels {
+			for i := range deposit.Strategies {
+				st := &deposit.Strategies[i]
+				if st.Because(e, level) != "" {
+					continue
+				}
+				want := violated[st.Name][level]
+				if st.Name == "transaction" {
+					want = transaction[e.Name][level]
+				}
+				t.Run(fmt.Sprint(level, " ", st.Name), func(t *testing.T) {
+					sel := choose(t, e, "deposit/"+st.Name, level)
+					x, err := sel.Explore(t.Context(), server, stage.Exploration{Budget: 600})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := x.Violations > 0; got != want {
+						t.Errorf("violated: %v, want %v (%s: %s)", got, want, x.Schedule, x.Judgement.Why)
+					}
+					if !x.Complete && x.Schedules < 600 {
+						t.Errorf("not complete after %d schedules", x.Schedules)
+					}
+					if want && x.FirstFound != x.Serial+1 {
+						t.Errorf("first found at run %d, with %d serial ones", x.FirstFound, x.Serial)
+					}
+					if x.Replayed.OK != x.Replayed.Of || x.Checked.OK != x.Checked.Of {
+						t.Errorf("replayed %+v, checked %+v", x.Replayed, x.Checked)
+					}
+				})
+			}
+		}
+	})
+}
+
+func TestOneWhoDoesNotLockBreaksTheOther(t *testing.T) {
+	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+		safe := "atomic-update"
+		if e.Dialect.Features&racelab.RowLocks != 0 {
+			safe = "for-update"
+		}
+		sel := choose(t, e, "deposit/"+safe, "")
+		naive, _ := sel.Scenario.Strategy("read-modify-write")
+		x, err := sel.Explore(t.Context(), server, stage.Exploration{Controlled: stage.Controlled{
+			Strategies: map[racelab.SessionID]*racelab.Strategy{"B": naive},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Violations == 0 || !x.Complete {
+			t.Errorf("%d violations of %d schedules, complete %v", x.Violations, x.Schedules, x.Complete)
+		}
+	})
+}
+
+func TestAMutexReachesItsOwnProcessOnly(t *testing.T) {
+	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+		sel := choose(t, e, "deposit/process-mutex", "")
+		for processes, violated := range map[int]bool{1: false, 2: true} {
+			x, err := sel.Explore(t.Context(), server, stage.Exploration{Controlled: stage.Controlled{Processes: processes}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := x.Violations > 0; got != violated || !x.Complete {
+				t.Errorf("%d processes: violated %v, complete %v", processes, got, x.Complete)
+			}
+		}
+	})
+}
+
+func TestTheLedgersForeignKeyDeadlocks(t *testing.T) {
+	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+		x, err := choose(t, e, "deposit/transaction", "").Explore(t.Context(), server, stage.Exploration{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Only InnoDB's foreign keys take a lock that the update then wants to itself.
+		if got, want := x.Deadlocked > 0, e.Name == "mysql"; got != want {
+			t.Errorf("%d of %d schedules deadlock", x.Deadlocked, x.Schedules)
+		}
+	})
+}
+
+// The report must not depend on how many look.
+func TestWorkersDoNotChangeTheReport(t *testing.T) {
+	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+		var reports []string
+		for _, workers := range []int{1, 3} {
+			x, err := choose(t, e, "deposit/transaction", "").Explore(t.Context(), server, stage.Exploration{Workers: workers})
+			if err != nil {
+				t.Fatal(err)
+			}
+			reports = append(reports, fmt.Sprint(x.Complete, x.Schedules, x.Violations, x.FirstFound, x.Schedule, x.Outcomes, x.Conflicts))
+		}
+		if diff := cmp.Diff(reports[0], reports[1]); diff != "" {
+			t.Errorf("with 1 and 3 workers (-1 +3):\n%s", diff)
+		}
+	})
+}
+
+// Random schedules twice each: the histories have to be the same to the byte.
+func TestTheSameScheduleGivesTheSameHistory(t *testing.T) {
+	schedules := 60
+	if testing.Short() {
+		schedules = 10
+	}
+	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+		for _, name := range []string{"transaction", "atomic-update", "serializable-retry"} {
+			cell, err := choose(t, e, "deposit/"+name, "").NewCell(t.Context(), server, stage.Controlled{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range schedules {
+				random := rand.New(rand.NewPCG(1, uint64(i)))
+				h, err := cell.Run(t.Context(), explore.Plan{Then: func(ready []racelab.Choice) racelab.Choice {
+					return ready[random.IntN(len(ready))]
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				schedule := explore.ScheduleOf(h)
+				again, err := cell.Run(t.Context(), explore.Plan{Schedule: schedule})
+				if err != nil {
+					t.Fatalf("%s: %v", schedule, err)
+				}
+				first, _ := json.Marshal(h.Events)
+				second, _ := json.Marshal(again.Events)
+				if string(first) != string(second) {
+					t.Fatalf("%s gave\n%s\nand then\n%s", schedule, first, second)
+				}
+			}
+			if err := cell.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
