@@ -358,6 +358,9 @@ func (s *seat) obstacles() []racelab.SessionID {
 }
 
 func (d *Director) scheduled(c racelab.Choice, i int) (*seat, racelab.Choice, error) {
+	if c.Tick || c.Fault != racelab.NoFault || c.Victim != "" {
+		return nil, c, fmt.Errorf("%w: choice %d is %s, and this gate knows only who goes next", ErrDiverged, i+1, c)
+	}
 	at := slices.IndexFunc(d.seats, func(s *seat) bool { return s.script.Session == c.Session })
 	if at < 0 {
 		return nil, c, fmt.Errorf("%w: choice %d is %s, and there is no session %s", ErrDiverged, i+1, c, c.Session)

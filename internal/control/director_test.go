@@ -145,10 +145,11 @@ func TestOneCommitFreesOneAfterAnother(t *testing.T) {
 
 func TestAScheduleThatDoesNotFitIsRefused(t *testing.T) {
 	for schedule, says := range map[string]string{
-		"A2":          "choice 1 is A2, and A is at A1",
-		"D1":          "there is no session D",
-		"A1 B1 B2":    "choice 3 is B2, and B waits at B1",
-		"A1 A2 A3 A4": "choice 4 is A4, and A has ended",
+		"A2":             "choice 1 is A2, and A is at A1",
+		"A1(drop after)": "choice 1 is A1(drop after), and this gate knows only who goes next",
+		"D1":             "there is no session D",
+		"A1 B1 B2":       "choice 3 is B2, and B waits at B1",
+		"A1 A2 A3 A4":    "choice 4 is A4, and A has ended",
 	} {
 		_, err := direct(t, sqlite.Engine, account, bodies{"A": immediate, "B": immediate}, schedule)
 		if !errors.Is(err, control.ErrDiverged) || !strings.Contains(err.Error(), says) {
