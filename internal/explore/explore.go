@@ -33,12 +33,12 @@ type Runner func(context.Context, Plan) (racelab.History, error)
 type Search struct {
 	Runners []Runner // one a worker, each with a database of its own
 	Judge   *check.Judge
-	Budget  int                  // schedules at most; 0 is all
-	Stop    func() bool          // ends the search early if it says so; may be nil
-	Random  int                  // that many random schedules, instead of all
-	Seed    uint64               // of the random ones
-	Found   func(Finding)        // told of the first finding at once; may be nil
-	Tell    func(run, known int) // told after each batch; known: schedules run or waiting; may be nil
+	Budget  int                   // schedules at most; 0 is all
+	Stop    func() bool           // ends the search early if it says so; may be nil
+	Random  int                   // that many random schedules, instead of all
+	Seed    uint64                // of the random ones
+	Judged  func(racelab.History) // told of each run that was judged, in order; may be nil
+	Tell    func(run, known int)  // told after each batch; known: schedules run or waiting; may be nil
 }
 
 // A Finding is a schedule whose run is a violation.

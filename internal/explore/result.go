@@ -25,6 +25,9 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 		return err
 	}
 	r.Schedules++
+	if r.search.Judged != nil {
+		r.search.Judged(h)
+	}
 	r.conflicts.Add(h)
 	if v.Aborted > 0 {
 		r.Aborted++
@@ -57,9 +60,6 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 	r.Violations++
 	if r.FirstFound == 0 {
 		r.FirstFound = r.Schedules
-		if r.search.Found != nil {
-			r.search.Found(f)
-		}
 	}
 	if r.Witness == nil || simpler(f, *r.Witness) {
 		r.Witness = &f
