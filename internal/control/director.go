@@ -259,6 +259,7 @@ func (d *Director) hear(g signal) {
 func (d *Director) await(ctx context.Context, s *seat) error {
 	var stall *time.Timer
 	var ask <-chan time.Time
+	before := ""
 	for s.state == ownCode {
 		// The common case costs no timer.
 		select {
@@ -278,9 +279,11 @@ func (d *Director) await(ctx context.Context, s *seat) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ask:
-			if where := s.code.waitsOutside(); where != "" {
+			where := s.code.waitsOutside()
+			if where != "" && where == before {
 				return fmt.Errorf("%w: session %s %s", ErrStalled, s.script.Session, where)
 			}
+			before = where // a lock that is only being passed on is not there twice
 			stall.Reset(stallAsk)
 		}
 	}

@@ -37,16 +37,24 @@ func (r routine) waitsOutside() string {
 			continue
 		}
 		doing, _, _ := strings.Cut(strings.TrimSuffix(rest, "]:"), ",")
-		switch doing {
-		case "running", "runnable", "syscall", "copystack", "preempted", "GC assist wait", "GC assist marking":
-			return ""
+		if !outside[doing] {
+			return "" // it runs, could run, or waits for the runtime itself
 		}
-		if strings.Contains(frames, "sqlgate.(*Intake).take") || strings.Contains(frames, "control.(*Director).pass(") {
-			return "" // it opens a connection, or has come to the gate just now
+		if strings.Contains(frames, "/internal/intake/sqlgate.") || strings.Contains(frames, "control.(*Director).pass(") {
+			return "" // it opens or prepares something, or has come to the gate just now
 		}
 		return words(doing) + place(frames)
 	}
 	return ""
+}
+
+// outside are the reasons for which a session's own code waits, as the runtime
+// prints them. What it prints for waits of its own, the collector's among them,
+// is not here.
+var outside = map[string]bool{
+	"sync.Mutex.Lock": true, "sync.RWMutex.Lock": true, "sync.RWMutex.RLock": true, "sync.Cond.Wait": true, "sync.WaitGroup.Wait": true,
+	"chan receive": true, "chan receive (nil chan)": true, "chan send": true, "chan send (nil chan)": true,
+	"select": true, "select (no cases)": true, "sleep": true, "IO wait": true,
 }
 
 // words says what a wait reason of the runtime means.
