@@ -57,6 +57,10 @@ type Config struct {
 	// Attach is the address of a world that is open elsewhere. Setup is not
 	// run, Reset is refused, and Close leaves the database.
 	Attach string
+	// Controlled says that sessions run under control: then nobody looks for
+	// deadlocks but who is told to (Conn.LoseDeadlocks), where the engine lets
+	// itself be told.
+	Controlled bool
 	// BusyLimit bounds how long a statement waits for another connection where
 	// the engine leaves that to its client (SQLite's busy timeout).
 	// 0 waits until the context ends.

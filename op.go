@@ -54,6 +54,9 @@ type Op struct {
 	Args    []any     `json:"args,omitempty"`
 	Pos     string    `json:"pos,omitempty"` // file:line in the session's own code
 
+	// Closer says that the operation might close a deadlock, and is to lose it.
+	Closer bool `json:"-"`
+
 	// Obstacles are the sessions that have to move before the operation can
 	// be let in; nil never has any. Only shared memory knows beforehand.
 	Obstacles func() []SessionID `json:"-"`

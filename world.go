@@ -40,6 +40,10 @@ type World interface {
 type Conn interface {
 	ID() ConnID
 	Driver() driver.Conn
+	// LoseDeadlocks says whether the connection's next operations are to be the
+	// victims of deadlocks that they close. It does nothing where the engine
+	// chooses by itself, or where the world is not controlled.
+	LoseDeadlocks(context.Context, bool) error
 	// Text runs sql as it is, several statements if need be, and gives what
 	// the server answered in its own text form: every value a string or nil.
 	// On an error it gives what came before.

@@ -26,17 +26,18 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "racelab",
 		Short: "A laboratory for race conditions in code over shared data",
-		Long: `racelab shows a race, explains it, and shows the fix: real code, real workers,
-a real database.
+		Long: `racelab shows a race, decides it, explains it, and shows the fix: real code, real
+workers, a real database.
 
 Exit codes: 0 fine; 1 a race was found or a loss was seen; 2 the command makes no
 sense; 3 nothing was proved; 4 an engine or a target cannot be reached, or what
 was asked for broke off; 130 Ctrl-C; 141 nobody reads the output any more.`,
 		Example: `  racelab demo                                       # see money disappear, and why
   racelab run deposit/read-modify-write -n 20        # the same, freely, many times
+  racelab explore deposit/transaction                # every interleaving, judged
   racelab show deposit/for-update                    # code and explanation
   racelab serve                                      # the laboratory on http://127.0.0.1:8080
-  racelab hit                                        # ten deposits to it, and the verdict`,
+  racelab hit non_atomic_long_delay                  # ten deposits to it, and the verdict`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

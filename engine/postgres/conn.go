@@ -16,6 +16,29 @@ import (
 type conn struct {
 	driver  *stdlib.Conn
 	notices []racelab.Notice // of the statement that runs now
+	patient bool             // it looks for deadlocks only when told to
+}
+
+// A session that waits looks for a deadlock once, deadlock_timeout after it
+// began to wait. One that never gets there is never a victim.
+const (
+	looksNever = "SET deadlock_timeout = '1h'"
+	looksSoon  = "SET deadlock_timeout = '1ms'"
+)
+
+// LoseDeadlocks works only with a superuser's rights, as on a private server.
+// In a transaction that has failed it cannot be said, and need not be: nothing
+// waits there any more.
+func (c *conn) LoseDeadlocks(ctx context.Context, lose bool) error {
+	if !c.patient || c.driver.Conn().PgConn().TxStatus() == 'E' {
+		return nil
+	}
+	text := looksNever
+	if lose {
+		text = looksSoon
+	}
+	_, err := c.driver.Conn().PgConn().Exec(ctx, text).ReadAll()
+	return err
 }
 
 func newConn(ctx context.Context, config *pgx.ConnConfig) (*conn, error) {

@@ -29,6 +29,7 @@ type world struct {
 	level    racelab.Level
 	state    []string
 	watcher  *sql.DB // of one connection
+	patient  bool    // sessions look for deadlocks only when told to
 	reset    *reset  // nil if attached
 }
 
@@ -63,6 +64,7 @@ func (s *server) Open(ctx context.Context, c racelab.Config) (_ racelab.World, e
 		}
 		w.reset.prepare(config)
 	}
+	w.patient = c.Controlled && s.superuser
 	w.watcher = sql.OpenDB(stdlib.GetConnector(*config))
 	w.watcher.SetMaxOpenConns(1)
 	if err := w.watcher.PingContext(ctx); err != nil {
@@ -100,6 +102,10 @@ func (w *world) Connect(ctx context.Context) (racelab.Conn, error) {
 	c, err := newConn(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open a session: %w", hide(config, err))
+	}
+	c.patient = w.patient
+	if err := c.LoseDeadlocks(ctx, false); err != nil {
+		return nil, errors.Join(fmt.Errorf("open a session: %w", err), c.Close())
 	}
 	return c, nil
 }

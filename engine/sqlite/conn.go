@@ -52,6 +52,10 @@ func newConn(w *world, n int, inner innerConn) *conn {
 func (c *conn) ID() racelab.ConnID  { return c.id }
 func (c *conn) Driver() driver.Conn { return driverConn{c} }
 
+// LoseDeadlocks does nothing: SQLite fails at once who would have to wait
+// while others wait for it.
+func (c *conn) LoseDeadlocks(context.Context, bool) error { return nil }
+
 func (c *conn) Close() error {
 	c.world.mu.Lock()
 	_, open := c.world.conns[c.id]

@@ -72,8 +72,8 @@ type seat struct {
 	gate  sync.Mutex     // one operation of the session at a time
 	step  int            // guarded by gate
 	call  racelab.CallID // written in the session's own code
-	enter chan error     // what Enter returns
-	leave chan error     // what Leave returns
+	enter chan bool      // lets in; whether it is to lose a deadlock that it closes
+	leave chan struct{}  // lets the result be seen
 	code  routine
 
 	began map[racelab.ConnID]bool // connections in a transaction
@@ -103,30 +103,29 @@ func (d *Director) Enter(_ context.Context, op racelab.Op) (racelab.Op, error) {
 	s.gate.Lock()
 	s.step++
 	op.Step, op.Call = s.step, s.call
-	err := d.pass(signal{seat: s, event: racelab.Entered, op: op}, s.enter)
-	if err != nil {
+	if !d.tell(signal{seat: s, event: racelab.Entered, op: op}) {
 		s.gate.Unlock()
+		return op, errOver
 	}
-	return op, err
+	select {
+	case op.Closer = <-s.enter:
+		return op, nil
+	case <-d.over:
+		s.gate.Unlock()
+		return op, errOver
+	}
 }
 
 // Leave implements racelab.Gate.
 func (d *Director) Leave(_ context.Context, op racelab.Op, r racelab.Result) error {
 	s := d.seat(op.Session)
 	defer s.gate.Unlock()
-	return d.pass(signal{seat: s, event: racelab.Left, op: op, res: r}, s.leave)
-}
-
-// pass sends a signal and waits for the director's answer.
-func (d *Director) pass(g signal, answer <-chan error) error {
-	select {
-	case d.signals <- g:
-	case <-d.over:
+	if !d.tell(signal{seat: s, event: racelab.Left, op: op, res: r}) {
 		return errOver
 	}
 	select {
-	case err := <-answer:
-		return err
+	case <-s.leave:
+		return nil
 	case <-d.over:
 		return errOver
 	}
@@ -160,7 +159,7 @@ func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.S
 	d.signals = make(chan signal, 4*len(scripts))
 	for _, script := range scripts {
 		d.seats = append(d.seats, &seat{
-			script: script, enter: make(chan error), leave: make(chan error),
+			script: script, enter: make(chan bool), leave: make(chan struct{}),
 			began: map[racelab.ConnID]bool{}, holds: map[racelab.ConnID]bool{},
 		})
 	}
@@ -234,10 +233,13 @@ func (d *Director) play(ctx context.Context, s *seat) {
 	d.tell(signal{seat: s, end: true})
 }
 
-func (d *Director) tell(g signal) {
+// tell gives the director a signal, and reports whether the run still goes on.
+func (d *Director) tell(g signal) bool {
 	select {
 	case d.signals <- g:
+		return true
 	case <-d.over:
+		return false
 	}
 }
 

@@ -40,7 +40,7 @@ func (r routine) waitsOutside() string {
 		if !outside[doing] {
 			return "" // it runs, could run, or waits for the runtime itself
 		}
-		if strings.Contains(frames, "/internal/intake/sqlgate.") || strings.Contains(frames, "control.(*Director).pass(") {
+		if strings.Contains(frames, "/internal/intake/sqlgate.") || strings.Contains(frames, "control.(*Director).Enter(") || strings.Contains(frames, "control.(*Director).Leave(") {
 			return "" // it opens or prepares something, or has come to the gate just now
 		}
 		return words(doing) + place(frames)

@@ -18,7 +18,8 @@ var ErrServerLost = errors.New("the server was lost")
 func (d *Director) take(ctx context.Context, s *seat, c racelab.Choice) error {
 	d.events = append(d.events, racelab.Event{Kind: racelab.Entered, Op: s.op, Ready: d.ready()})
 	s.state = inEngine
-	s.enter <- nil
+	// Only where somebody waits already can it close a deadlock.
+	s.enter <- len(d.conns(waiting)) > 0
 	if err := d.settle(ctx, s); err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (d *Director) take(ctx context.Context, s *seat, c racelab.Choice) error {
 	}
 	for _, f := range finished {
 		f.state, d.current = ownCode, f
-		f.leave <- nil
+		f.leave <- struct{}{}
 		if err := d.await(ctx, f); err != nil {
 			return err
 		}

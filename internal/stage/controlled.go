@@ -35,6 +35,7 @@ type Cell struct {
 func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Controlled) (*Cell, error) {
 	config := s.Config()
 	config.BusyLimit = 0 // a session waits as long as the schedule lets it
+	config.Controlled = true
 	world, err := server.Open(ctx, config)
 	if err != nil {
 		return nil, err

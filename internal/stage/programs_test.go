@@ -141,12 +141,30 @@ var programs = []program{
 		bodies: map[string]racelab.Body{"a": takeOrRefuse, "b": takeOrRefuse},
 	},
 	{
+		// Who loses a deadlock is aborted, which is no violation.
+		name:   "opposite order",
+		setup:  item,
+		needs:  racelab.RowLocks,
+		bodies: map[string]racelab.Body{"a": addToBoth(1, 2), "b": addToBoth(2, 1)},
+	},
+	{
 		name:   "savepoint",
 		setup:  item,
 		needs:  racelab.Savepoints,
 		bodies: map[string]racelab.Body{"a": undoInside, "b": undoInside},
 		// A snapshot that grew old is an abort, which is no violation.
 	},
+}
+
+func addToBoth(first, second int) racelab.Body {
+	return inTx(func(ctx context.Context, _ *racelab.Env, tx *sql.Tx) (racelab.Value, error) {
+		for _, id := range []int{first, second} {
+			if _, err := tx.ExecContext(ctx, "UPDATE item SET n = n + 1 WHERE id = ?", id); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	})
 }
 
 var takeOrRefuse = inTx(func(ctx context.Context, env *racelab.Env, tx *sql.Tx) (racelab.Value, error) {
@@ -215,6 +233,39 @@ func TestProgramsWorkedOutByHand(t *testing.T) {
 						t.Errorf("%s is called %q, want %s", x.Schedule, a.Name, p.anomaly)
 					}
 				})
+			}
+		}
+	})
+}
+
+// On PostgreSQL the one that closes a deadlock is its victim, every time.
+func TestTheCloserOfADeadlockLosesIt(t *testing.T) {
+	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+		if e.Name != "postgres" {
+			return // SQLite has no deadlocks, and InnoDB chooses by itself
+		}
+		s := &racelab.Scenario{
+			Name: "program", Setup: func(racelab.Dialect) []string { return item }, State: []string{"item"},
+			Cast:       []racelab.Role{{Name: "a", Calls: []racelab.Args{nil}}, {Name: "b", Calls: []racelab.Args{nil}}},
+			Strategies: []racelab.Strategy{{Name: "it", Body: map[string]racelab.Body{"a": addToBoth(1, 2), "b": addToBoth(2, 1)}}},
+		}
+		sel, err := stage.Select(s, &s.Strategies[0], e, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for schedule, victim := range map[string]racelab.CallID{"A1 A2 B1 B2 A3 B3": "B.1", "A1 A2 B1 B2 B3 A3": "A.1"} {
+			parsed, err := racelab.ParseSchedule(schedule)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				x, err := sel.Replay(t.Context(), server, stage.Controlled{}, parsed)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := x.Judgement.Outcome.Calls[victim].Class; got != racelab.Deadlock {
+					t.Fatalf("%s: %s ended with %s: %s", schedule, victim, got, x.Judgement.Outcome.Results(nil))
+				}
 			}
 		}
 	})

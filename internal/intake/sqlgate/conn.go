@@ -20,6 +20,8 @@ type conn struct {
 
 	inTx bool
 	lost bool // not to be used again
+
+	loses bool // it has been told to lose deadlocks
 }
 
 // do passes one operation through the gate: run gives it to the engine.
@@ -33,7 +35,13 @@ func (c *conn) do(ctx context.Context, kind racelab.OpKind, text string, args []
 		c.lost = true // a COMMIT or ROLLBACK that did not run leaves its transaction open
 		return err
 	}
-	result, err := run()
+	var result racelab.Result
+	if err = c.loseDeadlocks(ctx, op.Closer); err == nil {
+		result, err = run()
+	}
+	if kind == racelab.Rollback || result.Class == racelab.Deadlock {
+		c.loses = false // what was said in a transaction is rolled back with it
+	}
 	result.Class = c.intake.dialect.Classify(err)
 	if result.Class == racelab.ConnectionLost || result.Class == racelab.Canceled {
 		c.lost = true // what is left of a canceled statement is the driver's secret
@@ -42,6 +50,14 @@ func (c *conn) do(ctx context.Context, kind racelab.OpKind, text string, args []
 		return leave
 	}
 	return err
+}
+
+func (c *conn) loseDeadlocks(ctx context.Context, lose bool) error {
+	if lose == c.loses {
+		return nil
+	}
+	c.loses = lose
+	return c.under.LoseDeadlocks(ctx, lose)
 }
 
 func (c *conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (result driver.Result, err error) {
@@ -180,7 +196,7 @@ func (t *tx) end(kind racelab.OpKind, text string, run func() error) error {
 // Close gives the physical connection back to its session, unless it is not
 // fit for another use.
 func (c *conn) Close() error {
-	if c.lost || c.inTx {
+	if c.lost || c.inTx || c.loseDeadlocks(context.Background(), false) != nil {
 		return c.under.Close()
 	}
 	c.intake.giveBack(c.under)
