@@ -240,8 +240,12 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	progress.clear()
 	product := server.Product()
 	lost := lostControl(err)
+	interrupted := c.Context().Err() != nil
+	if interrupted {
+		lost, err = fmt.Errorf("interrupted after %s", count(found.Schedules, "schedule")), nil
+	}
 	closed := server.Close()
-	if lost == nil || c.Context().Err() != nil {
+	if lost == nil || interrupted {
 		if err = errors.Join(err, closed); err != nil {
 			return explorationError(c.Context(), what, err)
 		}
@@ -255,6 +259,9 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	}
 	if err != nil {
 		return err
+	}
+	if interrupted {
+		return exitCode(exitInterrupted)
 	}
 	return exitCode(exploreCode(r.Verdict, f.expect))
 }

@@ -98,7 +98,7 @@ func (f exploreFlags) report(what chosen, p racelab.Product, x stage.Explored, l
 func (f exploreFlags) verdict(x stage.Explored, lost error) (racelab.VerdictKind, string) {
 	uncontrolled := cmp.Or(x.Replayed.Different, x.Checked.Different)
 	switch {
-	case x.Violations > 0 && x.Replayed.OK > 0:
+	case x.Violations > 0 && (x.Replayed.OK > 0 || lost != nil):
 		return racelab.Violated, x.Judgement.Why
 	case lost != nil:
 		return racelab.Unknown, lost.Error()
@@ -157,7 +157,11 @@ func exploreVerdict(r exploreReport) string {
 		if len(r.Anomalies) > 0 {
 			line = "violated: " + strings.ReplaceAll(string(r.Anomalies[0].Name), "-", " ") + ": " + printable(*r.Reason)
 		}
-		return fmt.Sprintf("%s; found at run %d, replayed %d/%d", line, r.Witness.FirstAt, r.Witness.Replays.OK, r.Witness.Replays.Of)
+		line += fmt.Sprintf("; found at run %d", r.Witness.FirstAt)
+		if r.Witness.Replays.Of == 0 {
+			return line + ", not replayed"
+		}
+		return line + fmt.Sprintf(", replayed %d/%d", r.Witness.Replays.OK, r.Witness.Replays.Of)
 	case racelab.Unknown:
 		return "unknown: " + printable(*r.Reason)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
 )
 
 // An Outcome is what a run comes to for whoever made its calls: what each call
@@ -48,12 +49,24 @@ func rowsText(t racelab.Table, generated []string) string {
 			if _, isTime := v.(racelab.Time); isTime {
 				continue
 			}
-			values = append(values, fmt.Sprintf("%s=%v", t.Columns[j], v))
+			values = append(values, t.Columns[j]+"="+sqltext.Literal(v))
 		}
 		rows[i] = strings.Join(values, " ")
 	}
 	slices.Sort(rows)
-	return " {" + strings.Join(rows, ", ") + "}"
+	var groups []string
+	for len(rows) > 0 {
+		same := 1
+		for same < len(rows) && rows[same] == rows[0] {
+			same++
+		}
+		group := rows[0]
+		if same > 1 {
+			group = fmt.Sprintf("%d x (%s)", same, group)
+		}
+		groups, rows = append(groups, group), rows[same:]
+	}
+	return " {" + strings.Join(groups, ", ") + "}"
 }
 
 // Results says what each of some calls returned, or all if none are named, in

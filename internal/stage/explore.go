@@ -75,18 +75,20 @@ func (s Selection) Explore(ctx context.Context, server racelab.Server, x Explora
 	}
 	out.Calls = search.Judge.Calls
 	out.Report, err = search.Run(ctx)
+	if f := out.Report.Witness; f != nil {
+		out.Steps = mostSteps(f.History)
+		out.Witness, out.Schedule, out.Judgement = s.run(f.History), f.Schedule, f.Judgement
+	}
 	if err != nil {
-		return out, err
+		return out, err // with what was found before
 	}
 	if f := out.Report.Passing; f != nil {
-		out.Steps = mostSteps(f.History)
+		out.Steps = max(out.Steps, mostSteps(f.History))
 		if out.Checked, err = cells[0].replay(ctx, *f, 3); err != nil {
 			return out, err
 		}
 	}
 	if f := out.Report.Witness; f != nil {
-		out.Steps = max(out.Steps, mostSteps(f.History))
-		out.Witness, out.Schedule, out.Judgement = s.run(f.History), f.Schedule, f.Judgement
 		out.Replayed, err = cells[0].replay(ctx, *f, replays)
 	}
 	return out, err
