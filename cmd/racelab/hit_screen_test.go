@@ -11,11 +11,11 @@ import (
 func TestNoProgressWhereNoLineCanBeTakenBack(t *testing.T) {
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
-		t.Skip(err)
+		t.Skipf("skipped, because no terminal can be had: %v", err)
 	}
 	defer terminal.Close()
 	if !isTerminal(terminal) {
-		t.Skip("/dev/ptmx is no terminal here")
+		t.Skip("skipped, because /dev/ptmx is no terminal here")
 	}
 	for name, shown := range map[string]bool{"xterm": true, "dumb": false} {
 		t.Setenv("TERM", name)

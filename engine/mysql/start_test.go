@@ -113,7 +113,7 @@ func TestStartWithoutAPath(t *testing.T) {
 	enginetest.Require(t, Engine)
 	t.Setenv("PATH", "")
 	if binary() == "" {
-		t.Skip("the server is found by the PATH alone")
+		t.Skip("skipped, because the server is found by the PATH alone")
 	}
 	openTemp(t, "")
 	s, err := Engine.Start(t.Context(), "")

@@ -371,7 +371,7 @@ func TestCanceledStartLeavesNoSharedMemory(t *testing.T) {
 	orphans := func() []string {
 		b, err := os.ReadFile("/proc/sysvipc/shm")
 		if err != nil {
-			t.Skip(err)
+			t.Skipf("skipped, because %v", err)
 		}
 		var ids []string
 		for line := range strings.Lines(string(b)) {

@@ -30,7 +30,7 @@ func TestOnlyLoopbackIsListenedOn(t *testing.T) {
 func TestLocalhostIsBothFamilies(t *testing.T) {
 	probe, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
-		t.Skip("not available, because this machine has no IPv6 loopback")
+		t.Skip("skipped, because this machine has no IPv6 loopback")
 	}
 	probe.Close()
 	open, err := listen("localhost:0")

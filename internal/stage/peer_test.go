@@ -86,8 +86,9 @@ func BenchmarkTwoByFour(b *testing.B) {
 			theirs.time(func() {
 				cmd := exec.Command(tester, other.Address())
 				cmd.Stdin = bytes.NewBufferString(spec)
-				if out, err := cmd.CombinedOutput(); err != nil {
-					b.Fatalf("%v: %s", err, out)
+				out, err := cmd.CombinedOutput()
+				if n := bytes.Count(out, []byte("starting permutation")); err != nil || n != len(schedules) {
+					b.Fatalf("the isolation tester ran %d permutations of %d: %v: %s", n, len(schedules), err, out)
 				}
 			})
 		}

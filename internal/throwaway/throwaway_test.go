@@ -185,7 +185,7 @@ func TestAFoldersPathIsAbsolute(t *testing.T) {
 
 func TestAFolderThatTheServersUserCannotEnterIsNamed(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("servers run as ourselves")
+		t.Skip("skipped, because servers run as ourselves")
 	}
 	closed := filepath.Join(temp(t), "closed")
 	if err := os.MkdirAll(filepath.Join(closed, "open"), 0o755); err != nil {
