@@ -55,7 +55,7 @@ func ClassOf(err error) Class {
 		return NotFound
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return Canceled
-	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone):
+	case errors.Is(err, ErrDropped), errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone):
 		return ConnectionLost
 	}
 	return ""
@@ -72,3 +72,8 @@ var ErrRefused = errors.New("refused: another session is in the way")
 // ErrExhausted is returned, wrapped around the last error, by a call that was
 // aborted on each of its tries.
 var ErrExhausted = errors.New("gave up: aborted on every try")
+
+// ErrDropped is what a session sees of an operation whose connection a
+// schedule's fault took away after it was sent: whether it was done is not
+// known.
+var ErrDropped = errors.New("the connection was lost, and with it the answer")

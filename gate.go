@@ -1,13 +1,17 @@
 package racelab
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Gate is what every operation of every session passes. It has two halves,
 // because an engine may finish several operations at once (one COMMIT frees
 // three waiting sessions) while a schedule lets one session go on at a time.
 type Gate interface {
 	// Enter returns when op may be given to the engine, with what the gate
-	// knows of it filled in: its call and its step number. An error ends the
+	// knows of it filled in: its call and its step number, the fault that is to
+	// happen to it, and whether it is to lose a deadlock. An error ends the
 	// operation unrun.
 	Enter(ctx context.Context, op Op) (Op, error)
 	// Leave returns when the session may see the result.
@@ -20,4 +24,7 @@ type Memory interface {
 	// Pass lets op pass the gate; do is what it does to the memory. It does
 	// not return if the run is over.
 	Pass(op Op, do func(SessionID))
+	// Now is the virtual time since the run began. It passes only by a
+	// schedule's ticks.
+	Now() time.Duration
 }

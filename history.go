@@ -9,6 +9,7 @@ const (
 	Waiting  EventKind = "waiting"  // it waits, on On
 	Left     EventKind = "left"     // it is done, with Result
 	Returned EventKind = "returned" // a call ended, with Result
+	Ticked   EventKind = "ticked"   // virtual time passed, to when the next sleeper wakes
 )
 
 // An Event is one thing that happened. It holds no time, no process number and
@@ -22,7 +23,8 @@ type Event struct {
 	Outside string `json:"outside,omitempty"`
 	Result  Result `json:"result,omitzero"`
 	// Ready are, under control, the choices there were when an operation was
-	// let in, its own among them, in the order of the sessions.
+	// let in or time passed, its own among them, in the order of the sessions,
+	// each with its faults and other victims after it.
 	Ready []Choice `json:"-"`
 }
 
@@ -30,4 +32,15 @@ type Event struct {
 type History struct {
 	Events []Event `json:"events"`
 	Final  State   `json:"final"`
+}
+
+// Choice returns the decision of a schedule that an event is, if it is one.
+func (e Event) Choice() (Choice, bool) {
+	switch e.Kind {
+	case Entered:
+		return Choice{Session: e.Op.Session, Step: e.Op.Step, Fault: e.Op.Fault, Victim: e.Op.Victim}, true
+	case Ticked:
+		return Choice{Tick: true}, true
+	}
+	return Choice{}, false
 }

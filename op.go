@@ -3,6 +3,7 @@ package racelab
 import (
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // A SessionID names what is scheduled: A, B, C, ...
@@ -41,6 +42,7 @@ const (
 	Window   OpKind = "window"  // time between read and write
 	Acquire  OpKind = "acquire" // of a lock in shared memory
 	Release  OpKind = "release"
+	Sleep    OpKind = "sleep" // until virtual time has passed
 )
 
 // An Op is one operation of a session: what happens between two gates.
@@ -54,8 +56,16 @@ type Op struct {
 	Args    []any     `json:"args,omitempty"`
 	Pos     string    `json:"pos,omitempty"` // file:line in the session's own code
 
-	// Closer says that the operation might close a deadlock, and is to lose it.
-	Closer bool `json:"-"`
+	Fault  Fault     `json:"fault,omitempty"`  // what the schedule does to it
+	Victim SessionID `json:"victim,omitempty"` // of the deadlock that it closes, if not its own session
+
+	// Object names what an operation of shared memory works on.
+	Object string `json:"-"`
+	// Loses is how long the operation waits for a lock until it looks for a
+	// deadlock, and loses it; 0: it never looks.
+	Loses time.Duration `json:"-"`
+	// Wakes is the virtual time before which the operation cannot be let in.
+	Wakes time.Duration `json:"-"`
 
 	// Obstacles are the sessions that have to move before the operation can
 	// be let in; nil never has any. Only shared memory knows beforehand.

@@ -15,10 +15,17 @@ type Scenario struct {
 	Sources []string // where it comes from
 	Reading []string // manual pages, papers
 
-	Setup      func(Dialect) []string // schema and seed
-	State      []string               // the tables compared at the end
-	Generated  []string               // "table.column" whose values the database makes up, and nothing refers to
-	Cast       []Role                 // sessions A, B, ... in order
+	Setup func(Dialect) []string // schema and seed
+	State []string               // the tables compared at the end
+	// Generated are the columns, "table.column", whose values the database makes
+	// up, and References those that hold such a value of another column: by
+	// "table.column", which one of Generated. Two outcomes are the same if one
+	// becomes the other by renaming such values, each column's among themselves.
+	// What the set-up made is not renamed: calls may know it by its value. A
+	// call that returns one says so with a Key.
+	Generated  []string
+	References map[string]string
+	Cast       []Role // sessions A, B, ... in order
 	Strategies []Strategy
 	Invariants []Invariant
 }

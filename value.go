@@ -1,18 +1,39 @@
 package racelab
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
 )
 
 // A Value is a scalar as histories, states and calls' results hold it: nil,
-// bool, int64, float64, string or Time.
+// bool, int64, float64, string, Time, or, of a call, Key.
 type Value any
 
 // A Time is a time as RFC 3339 has it, in UTC. It is never the same twice, so
-// it is not compared.
+// it is not compared, and no history's text holds it.
 type Time string
+
+// MarshalJSON gives the same text for every time.
+func (Time) MarshalJSON() ([]byte, error) { return []byte(`"(time)"`), nil }
+
+// A Key is what a call returns that returns a key which the database made up:
+//
+//	return racelab.Key{Of: "users.id", Value: id}, nil
+//
+// The next run may make up another one, so keys are compared up to a renaming
+// that is the same for the whole outcome: see Scenario.Generated.
+type Key struct {
+	Of    string // "table.column", one of Scenario.Generated
+	Value Value
+}
+
+// String returns the key as it is in the database.
+func (k Key) String() string { return fmt.Sprint(k.Value) }
+
+// MarshalJSON gives the key as it is in the database.
+func (k Key) MarshalJSON() ([]byte, error) { return json.Marshal(k.Value) }
 
 // ValueOf brings what a database driver scanned to a Value, so that drivers
 // that differ in their Go types give equal histories. Bytes become a string,
@@ -21,6 +42,8 @@ func ValueOf(v any) Value {
 	switch v := v.(type) {
 	case nil, bool, int64, float64, string, Time:
 		return v
+	case Key:
+		return Key{v.Of, ValueOf(v.Value)}
 	case []byte:
 		return string(v)
 	case int:

@@ -3,6 +3,7 @@ package racelab
 import (
 	"context"
 	"database/sql/driver"
+	"time"
 )
 
 // A World is an engine opened for a run: one database, its sessions'
@@ -24,6 +25,14 @@ type World interface {
 	// gone while its statement waits, and would run it later. One that has
 	// ended already, or is no session of this world, is left alone.
 	End(context.Context, []ConnID) error
+	// Victims reports whether Conn.LoseDeadlocks decides who loses one.
+	Victims() bool
+	// Freeze keeps connections that are Blocked from going on, whatever becomes
+	// free, until Thaw. Where the engine cannot, or need not because it lets
+	// them go on one after another, it does nothing.
+	Freeze(context.Context, []ConnID) error
+	// Thaw undoes Freeze. A connection that is not frozen is left alone.
+	Thaw(...ConnID) error
 	// State reads the declared tables.
 	State(context.Context) (State, error)
 	// Reset brings the tables back to what the set-up made. No session may
@@ -40,10 +49,11 @@ type World interface {
 type Conn interface {
 	ID() ConnID
 	Driver() driver.Conn
-	// LoseDeadlocks says whether the connection's next operations are to be the
-	// victims of deadlocks that they close. It does nothing where the engine
-	// chooses by itself, or where the world is not controlled.
-	LoseDeadlocks(context.Context, bool) error
+	// LoseDeadlocks says how long the connection's next operations wait for a
+	// lock until they look for a deadlock and, if there is one, are its victim;
+	// 0: they never look. It does nothing where the engine chooses by itself, or
+	// where the world is not controlled.
+	LoseDeadlocks(ctx context.Context, after time.Duration) error
 	// Text runs sql as it is, several statements if need be, and gives what
 	// the server answered in its own text form: every value a string or nil.
 	// On an error it gives what came before.

@@ -145,6 +145,7 @@ type exploreFlags struct {
 	controlFlags
 	budget  string
 	workers int
+	faults  int
 	random  int
 	seed    uint64
 	expect  string
@@ -165,6 +166,11 @@ run again ten times before it is reported.
 
 SCENARIO/A=STRATEGY,B=STRATEGY gives each session a strategy of its own.
 
+--faults 1 also takes a session's connection away, before an operation is sent,
+A4(drop before), or after it is done, A4(drop after): then the answer is lost, and
+the call may have happened or not. Where the engine lets itself be told, each session
+of a deadlock is its victim in turn: B3(victim A).
+
 Exit codes: 0 holds, and everything was searched (or the random sample asked for);
 1 violated; 3 unknown: the budget was used up, or control was lost; 2 usage, or a
 strategy that the engine does not have; 4 the engine cannot be reached, or was lost;
@@ -174,6 +180,7 @@ strategy that the engine does not have; 4 the engine cannot be reached, or was l
   racelab explore deposit/process-mutex --processes 2
   racelab explore deposit/A=for-update,B=read-modify-write --engine mysql
   racelab explore deposit/serializable-retry --sessions 3 --budget 30s --workers 2
+  racelab explore deposit/atomic-update --faults 1
   racelab explore deposit/immediate --random 1000 --seed 7 --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return exploreRun(c, args[0], f) },
@@ -181,6 +188,7 @@ strategy that the engine does not have; 4 the engine cannot be reached, or was l
 	f.add(c.Flags())
 	c.Flags().StringVar(&f.budget, "budget", "60s", "how much to search: a time (30s), a number of schedules (5000), or all")
 	c.Flags().IntVar(&f.workers, "workers", 1, "how many search at once, each in a database of its own")
+	c.Flags().IntVar(&f.faults, "faults", 0, "connections that are lost in a schedule, at most")
 	c.Flags().IntVar(&f.random, "random", 0, "run that many random schedules instead of all")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the random schedules")
 	c.Flags().StringVar(&f.expect, "expect", "holds", "what counts as success: holds or anomaly")
@@ -189,11 +197,15 @@ strategy that the engine does not have; 4 the engine cannot be reached, or was l
 
 func (f *exploreFlags) exploration(how stage.Controlled) (stage.Exploration, error) {
 	x := stage.Exploration{
-		Controlled: how, Workers: f.workers, Random: f.random, Seed: f.seed, InvariantsOnly: f.judge == "invariant",
+		Controlled: how, Workers: f.workers, Faults: f.faults, Random: f.random, Seed: f.seed, InvariantsOnly: f.judge == "invariant",
 	}
 	switch {
 	case f.workers < 1 || f.workers > 16:
 		return x, usage("--workers is %d: give a number from 1 to 16", f.workers)
+	case f.faults < 0 || f.faults > 3:
+		return x, usage("--faults is %d: give a number from 0 to 3", f.faults)
+	case f.faults > 0 && f.random > 0:
+		return x, usage("--faults and --random do not go together: random schedules lose no connections")
 	case f.random < 0:
 		return x, usage("--random is %d: give a number of schedules", f.random)
 	case f.expect != "holds" && f.expect != "anomaly":

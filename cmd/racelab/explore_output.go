@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/racelab/racelab"
@@ -21,6 +22,7 @@ type exploreReport struct {
 	racelab.Product
 	Sessions   int                   `json:"sessions"`
 	Processes  int                   `json:"processes"`
+	Faults     int                   `json:"faults"` // connections lost in a schedule, at most
 	Verdict    racelab.VerdictKind   `json:"verdict"`
 	Reason     *string               `json:"reason"`
 	Complete   bool                  `json:"complete"`
@@ -38,6 +40,24 @@ type exploreReport struct {
 	Steps      int                   `json:"steps_a_call"`
 	Violations int                   `json:"violations"`
 	Seconds    float64               `json:"seconds"`
+}
+
+// snapshotSetting is the setting that makes MariaDB's REPEATABLE READ another
+// level: https://mariadb.com/docs/server/server-usage/storage-engines/innodb/innodb-system-variables
+const snapshotSetting = "innodb_snapshot_isolation"
+
+// inForce is a product with the settings that sessions of a level run with. The
+// product's own are the server's, and this one is set for each session.
+func inForce(p racelab.Product, l racelab.Level) racelab.Product {
+	if _, has := p.Settings[snapshotSetting]; !has {
+		return p
+	}
+	p.Settings = maps.Clone(p.Settings)
+	p.Settings[snapshotSetting] = "OFF"
+	if l == racelab.RepeatableReadSnapshot {
+		p.Settings[snapshotSetting] = "ON"
+	}
+	return p
 }
 
 type exploreOutcome struct {
@@ -63,8 +83,8 @@ type replayCount struct {
 func (f exploreFlags) report(what chosen, p racelab.Product, x stage.Explored, lost error) exploreReport {
 	r := exploreReport{
 		Schema: "racelab.explore/1", Scenario: what.Scenario.Name, Strategy: strings.TrimPrefix(what.name, what.Scenario.Name+"/"),
-		Engine: what.Engine.Name, Level: what.Level, Product: p,
-		Sessions: cmp.Or(f.sessions, len(what.Scenario.Cast)), Processes: f.processes,
+		Engine: what.Engine.Name, Level: what.Level, Product: inForce(p, what.Level),
+		Sessions: cmp.Or(f.sessions, len(what.Scenario.Cast)), Processes: f.processes, Faults: f.faults,
 		Complete: x.Complete, Method: "brute", Schedules: x.Schedules, Serial: x.Serial, Aborted: x.Aborted,
 		Classes: x.Classes, Deadlocked: x.Deadlocked, Conflicts: x.Conflicts, Steps: x.Steps, Violations: x.Violations,
 		Outcomes: []exploreOutcome{}, Anomalies: []stage.Anomaly{},
@@ -94,16 +114,19 @@ func (f exploreFlags) report(what chosen, p racelab.Product, x stage.Explored, l
 	return r
 }
 
-// verdict says what the search proves. A finding is one whatever came after.
+// verdict says what the search proves. A finding is one whatever came after,
+// unless its own schedule did not always give the same: then what the serial
+// orders gave is not sure either.
 func (f exploreFlags) verdict(x stage.Explored, lost error) (racelab.VerdictKind, string) {
+	replayed := x.Replayed.Of > 0 && x.Replayed.OK == x.Replayed.Of
 	uncontrolled := cmp.Or(x.Replayed.Different, x.Checked.Different)
 	switch {
-	case x.Violations > 0 && (x.Replayed.OK > 0 || lost != nil):
+	case x.Violations > 0 && (replayed || lost != nil && x.Replayed.Different == ""):
 		return racelab.Violated, x.Judgement.Why
+	case uncontrolled != "":
+		return racelab.Unknown, "the same schedule gave different histories: " + uncontrolled
 	case lost != nil:
 		return racelab.Unknown, lost.Error()
-	case uncontrolled != "":
-		return racelab.Unknown, "the same schedule gave different histories (time, chance, or another goroutine): " + uncontrolled
 	case x.Violations > 0:
 		return racelab.Unknown, "the finding could not be replayed"
 	case x.OutOfTime || !x.Complete && f.random == 0:
@@ -177,7 +200,11 @@ func exploreVerdict(r exploreReport) string {
 	case r.Aborted > 0:
 		line += ", with aborts"
 	}
-	return line + fmt.Sprintf(" (statements of %s, up to %d steps a call)", count(r.Sessions, "session"), r.Steps)
+	line += fmt.Sprintf(" (statements of %s, up to %d steps a call", count(r.Sessions, "session"), r.Steps)
+	if r.Faults > 0 {
+		line += fmt.Sprintf(", up to %s", count(r.Faults, "lost connection"))
+	}
+	return line + ")"
 }
 
 func searchedLine(r exploreReport) string {

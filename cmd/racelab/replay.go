@@ -58,7 +58,7 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 	}
 	r := replayReport{
 		Schema: "racelab.replay/1", Scenario: what.Scenario.Name, Strategy: strings.TrimPrefix(what.name, what.Scenario.Name+"/"),
-		Engine: what.Engine.Name, Level: what.Level, Product: product, Sessions: len(x.Calls), Processes: f.processes,
+		Engine: what.Engine.Name, Level: what.Level, Product: inForce(product, what.Level), Sessions: len(x.Calls), Processes: f.processes,
 		Verdict: racelab.Holds, Schedule: x.Schedule.String(), Anomalies: []stage.Anomaly{}, Run: x.Witness,
 		Command: what.command("run", what.name, &f, "--schedule", x.Schedule.String()),
 	}

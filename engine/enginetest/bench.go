@@ -34,6 +34,16 @@ func BenchmarkBlocked(b *testing.B, e racelab.Engine, dsn string) {
 	})
 }
 
+// BenchmarkState measures reading three tables.
+func BenchmarkState(b *testing.B, e racelab.Engine, dsn string) {
+	w, _ := benchWorld(b, e, dsn)
+	measure(b, func() {}, func() {
+		if _, err := w.State(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
 func benchWorld(b *testing.B, e racelab.Engine, dsn string) (racelab.World, []*session) {
 	b.Helper()
 	requireProduct(b, e, dsn)

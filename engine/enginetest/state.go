@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 
@@ -113,6 +114,22 @@ func (s *suite) state(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.exec(t, "INSERT INTO entry (account_id, amount) VALUES (1, 3)")
+	})
+	t.Run("that cannot be read is an error, and nothing stays open", func(t *testing.T) {
+		w := open(t, s.server, racelab.Config{Setup: schema(s.engine.Dialect), State: append(slices.Clone(schemaTables), "nowhere")})
+		c := s.connect(t, w)
+		for range 2 {
+			if got, err := w.State(t.Context()); err == nil {
+				t.Errorf("state %v of a table that is not there", got)
+			}
+			if err := w.Reset(t.Context()); err != nil {
+				t.Errorf("reset: %v", err)
+			}
+		}
+		if _, err := w.State(t.Context()); err == nil {
+			t.Error("no error")
+		}
+		c.exec(t, "DROP TABLE note") // waits if a transaction has read it
 	})
 	t.Run("of a world without tables", func(t *testing.T) {
 		w := open(t, s.server, racelab.Config{})

@@ -42,7 +42,7 @@ func (c *conn) Driver() driver.Conn { return session{c} }
 
 // LoseDeadlocks does nothing: InnoDB ends a deadlock at once, and chooses the
 // transaction that has changed least.
-func (c *conn) LoseDeadlocks(context.Context, bool) error { return nil }
+func (c *conn) LoseDeadlocks(context.Context, time.Duration) error { return nil }
 
 func (c *conn) Close() error {
 	c.world.mu.Lock()

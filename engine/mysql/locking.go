@@ -13,7 +13,7 @@ import (
 // (https://mariadb.com/kb/en/innodb-lock-modes/, https://mariadb.com/kb/en/get_lock/)
 func locking(text string, l racelab.Level) racelab.Locking {
 	const all = racelab.MayWait | racelab.MayHold | racelab.MayKeep | racelab.MayFree
-	words := sqltext.Tokens(text)
+	words := sqltext.Words(text)
 	if len(words) == 0 {
 		return 0
 	}

@@ -69,3 +69,4 @@ func TestNamedServer(t *testing.T) {
 
 func BenchmarkReset(b *testing.B)   { enginetest.BenchmarkReset(b, Engine, "") }
 func BenchmarkBlocked(b *testing.B) { enginetest.BenchmarkBlocked(b, Engine, "") }
+func BenchmarkState(b *testing.B)   { enginetest.BenchmarkState(b, Engine, "") }

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -92,14 +93,49 @@ func (w *world) Connect(ctx context.Context) (racelab.Conn, error) {
 	return c, nil
 }
 
-// State reads all tables at one moment.
+// State reads all tables at one moment: the transaction's snapshot is that of
+// its first SELECT.
 func (w *world) State(ctx context.Context) (racelab.State, error) {
-	tx, err := w.admin.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	c, err := w.admin.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
-	state, err := tables.Read(ctx, tx, w.state)
-	return state, errors.Join(err, tx.Rollback())
+	defer c.Close()
+	state, err := w.readState(ctx, c)
+	if err != nil {
+		// The transaction may be open: this connection is of no more use.
+		_ = c.Raw(discard)
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	return state, nil
+}
+
+// readState asks in one message.
+func (w *world) readState(ctx context.Context, c *sql.Conn) (state racelab.State, err error) {
+	message := "START TRANSACTION READ ONLY"
+	for _, name := range w.state {
+		message += "; SELECT * FROM " + name
+	}
+	rows, err := c.QueryContext(ctx, message+"; COMMIT")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	state = make(racelab.State, 0, len(w.state))
+	for i, name := range w.state {
+		if i > 0 && !rows.NextResultSet() {
+			return nil, fmt.Errorf("table %s: %w", name, cmp.Or(rows.Err(), errors.New("no result")))
+		}
+		t, err := tables.Scan(rows)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", name, err)
+		}
+		t.Name = name
+		tables.Sort(t.Rows)
+		state = append(state, t)
+	}
+	rows.NextResultSet() // reads how the COMMIT went
+	return state, rows.Err()
 }
 
 func (w *world) Reset(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,25 +20,22 @@ type conn struct {
 	patient bool             // it looks for deadlocks only when told to
 }
 
-// A session that waits looks for a deadlock once, deadlock_timeout after it
-// began to wait. One that never gets there is never a victim.
-const (
-	looksNever = "SET deadlock_timeout = '1h'"
-	looksSoon  = "SET deadlock_timeout = '1ms'"
-)
+// never is longer than any run. A session that waits looks for a deadlock once,
+// deadlock_timeout after it began to wait. One that never gets there is never a
+// victim.
+const never = time.Hour
 
 // LoseDeadlocks works only with a superuser's rights, as on a private server.
 // In a transaction that has failed it cannot be said, and need not be: nothing
 // waits there any more.
-func (c *conn) LoseDeadlocks(ctx context.Context, lose bool) error {
+func (c *conn) LoseDeadlocks(ctx context.Context, after time.Duration) error {
 	if !c.patient || c.driver.Conn().PgConn().TxStatus() == 'E' {
 		return nil
 	}
-	text := looksNever
-	if lose {
-		text = looksSoon
+	if after == 0 {
+		after = never
 	}
-	_, err := c.driver.Conn().PgConn().Exec(ctx, text).ReadAll()
+	_, err := c.driver.Conn().PgConn().Exec(ctx, fmt.Sprintf("SET deadlock_timeout = %d", after.Milliseconds())).ReadAll()
 	return err
 }
 

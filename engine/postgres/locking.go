@@ -13,7 +13,7 @@ import (
 // (https://www.postgresql.org/docs/15/explicit-locking.html)
 func locking(text string, _ racelab.Level) racelab.Locking {
 	const all = racelab.MayWait | racelab.MayHold | racelab.MayKeep | racelab.MayFree
-	words := sqltext.Tokens(text)
+	words := sqltext.Words(text)
 	if len(words) == 0 {
 		return 0
 	}

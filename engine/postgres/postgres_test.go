@@ -40,3 +40,4 @@ var dsn = os.Getenv("RACELAB_TEST_POSTGRES_DSN")
 func TestEngine(t *testing.T)       { enginetest.Run(t, postgres.Engine, dsn, snippets) }
 func BenchmarkReset(b *testing.B)   { enginetest.BenchmarkReset(b, postgres.Engine, dsn) }
 func BenchmarkBlocked(b *testing.B) { enginetest.BenchmarkBlocked(b, postgres.Engine, dsn) }
+func BenchmarkState(b *testing.B)   { enginetest.BenchmarkState(b, postgres.Engine, dsn) }

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // Every reset leaves dead rows, and autovacuum is off: it would take locks
@@ -18,7 +17,7 @@ const vacuumEvery = 500
 
 // A reset is how a world's tables are brought back.
 type reset struct {
-	script  string // one message: delete all rows, copy the seed's
+	script  pipeline // delete all rows, copy the seed's
 	vacuum  string
 	replica bool // triggers and foreign keys are off while it runs
 	ran     atomic.Int64
@@ -84,7 +83,7 @@ func newReset(ctx context.Context, config *pgx.ConnConfig, superuser bool) (*res
 	}
 	// A table that refers to another one was created after it.
 	slices.Reverse(deletes)
-	r.script = strings.Join(append(deletes, inserts...), ";")
+	r.script = append(deletes, inserts...)
 	// Once before the first run too, so that the planner knows the same all along.
 	r.vacuum = "VACUUM " + strings.Join(names, ", ")
 	_, err = conn.Exec(ctx, r.vacuum)
@@ -102,28 +101,12 @@ func (r *reset) prepare(config *pgx.ConnConfig) {
 }
 
 func (r *reset) run(ctx context.Context, watcher *sql.DB) error {
-	if r.script == "" {
+	if len(r.script) == 0 {
 		return nil
 	}
-	if err := simple(ctx, watcher, r.script); err != nil {
-		return err
+	_, err := r.script.run(ctx, watcher)
+	if err == nil && r.ran.Add(1)%vacuumEvery == 0 {
+		_, err = pipeline{r.vacuum}.run(ctx, watcher)
 	}
-	if r.ran.Add(1)%vacuumEvery == 0 {
-		return simple(ctx, watcher, r.vacuum)
-	}
-	return nil
-}
-
-// simple sends several statements as one message, which the server runs as one
-// transaction.
-func simple(ctx context.Context, db *sql.DB, script string) error {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	return conn.Raw(func(c any) error {
-		_, err := c.(*stdlib.Conn).Conn().PgConn().Exec(ctx, script).ReadAll()
-		return err
-	})
+	return err
 }

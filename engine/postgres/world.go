@@ -104,7 +104,7 @@ func (w *world) Connect(ctx context.Context) (racelab.Conn, error) {
 		return nil, fmt.Errorf("open a session: %w", hide(config, err))
 	}
 	c.patient = w.patient
-	if err := c.LoseDeadlocks(ctx, false); err != nil {
+	if err := c.LoseDeadlocks(ctx, 0); err != nil {
 		return nil, errors.Join(fmt.Errorf("open a session: %w", err), c.Close())
 	}
 	return c, nil
@@ -140,13 +140,23 @@ func (w *world) End(ctx context.Context, conns []racelab.ConnID) error {
 	}
 }
 
+// State reads all tables at one moment: the transaction's snapshot is that of
+// its first SELECT.
 func (w *world) State(ctx context.Context) (racelab.State, error) {
-	tx, err := w.watcher.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	read := pipeline{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+	for _, name := range w.state {
+		read = append(read, "SELECT * FROM "+name)
+	}
+	results, err := append(read, "COMMIT").run(ctx, w.watcher)
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
-	state, err := tables.Read(ctx, tx, w.state)
-	return state, errors.Join(err, tx.Rollback())
+	state := racelab.State(results[1 : len(results)-1])
+	for i := range state {
+		state[i].Name = w.state[i]
+		tables.Sort(state[i].Rows)
+	}
+	return state, nil
 }
 
 func (w *world) Reset(ctx context.Context) error {

@@ -17,20 +17,12 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// innerConn is what modernc's connection can do.
-type innerConn interface {
-	driver.Conn
-	driver.ExecerContext
-	driver.QueryerContext
-	driver.ConnPrepareContext
-}
-
 // conn is a connection that waits instead of failing with SQLITE_BUSY where
 // waiting can help. One goroutine uses it at a time.
 type conn struct {
 	world *world
 	id    racelab.ConnID
-	inner innerConn
+	inner *preparedConn
 
 	inTx       bool     // between BEGIN and COMMIT or ROLLBACK
 	began      bool     // a SAVEPOINT began the transaction
@@ -45,7 +37,7 @@ type conn struct {
 
 func connID(n int) racelab.ConnID { return racelab.ConnID(fmt.Sprintf("%d.%d", os.Getpid(), n)) }
 
-func newConn(w *world, n int, inner innerConn) *conn {
+func newConn(w *world, n int, inner *preparedConn) *conn {
 	return &conn{world: w, id: connID(n), inner: inner, again: make(chan struct{}, 1)}
 }
 
@@ -54,7 +46,7 @@ func (c *conn) Driver() driver.Conn { return driverConn{c} }
 
 // LoseDeadlocks does nothing: SQLite fails at once who would have to wait
 // while others wait for it.
-func (c *conn) LoseDeadlocks(context.Context, bool) error { return nil }
+func (c *conn) LoseDeadlocks(context.Context, time.Duration) error { return nil }
 
 func (c *conn) Close() error {
 	c.world.mu.Lock()
@@ -172,7 +164,7 @@ func isBusy(err error) bool {
 // has ended with err. world.mu is held.
 func (c *conn) note(text string, err error) {
 	c.parked = false
-	words := sqltext.Tokens(text)
+	words := sqltext.Words(text)
 	if err != nil || len(words) == 0 {
 		return
 	}

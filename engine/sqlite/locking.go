@@ -7,7 +7,7 @@ import (
 
 // locking: there is one lock, for writing. Readers neither take it nor wait.
 func locking(text string, _ racelab.Level) racelab.Locking {
-	words := sqltext.Tokens(text)
+	words := sqltext.Words(text)
 	switch {
 	case len(words) == 0:
 		return 0

@@ -30,6 +30,7 @@ func TestNamedFile(t *testing.T) {
 
 func BenchmarkReset(b *testing.B)   { enginetest.BenchmarkReset(b, Engine, "") }
 func BenchmarkBlocked(b *testing.B) { enginetest.BenchmarkBlocked(b, Engine, "") }
+func BenchmarkState(b *testing.B)   { enginetest.BenchmarkState(b, Engine, "") }
 
 func TestForeignFileIsRefusedAndKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "precious.db")

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/tables"
-	"modernc.org/sqlite"
 )
 
 // seedPrefix names the tables that keep what the set-up made, for Reset.
@@ -22,8 +20,10 @@ const seedPrefix = "racelab_seed_"
 type world struct {
 	path   string
 	config racelab.Config
-	admin  *sql.DB
-	reset  string // one message; "" if attached
+	reset  []string // statements; none if attached
+
+	watching sync.Mutex
+	watcher  *preparedConn // guarded by watching; nil if closed
 
 	mu    sync.Mutex
 	last  int // number of the newest connection
@@ -40,19 +40,12 @@ func openWorld(ctx context.Context, path string, c racelab.Config) (_ racelab.Wo
 		// Before the file is in WAL mode, so that its header says it at once.
 		pragmas = append(pragmas, fmt.Sprintf("application_id(%d)", applicationID))
 	}
-	w.admin, err = sql.Open("sqlite", source(path, pragmas...))
-	if err != nil {
-		return nil, err
-	}
-	w.admin.SetMaxOpenConns(1)
-	if c.Attach == "" {
+	w.watcher, err = connect(path, pragmas...)
+	if err == nil && c.Attach == "" {
 		err = w.setup(ctx)
-	} else {
-		err = w.admin.PingContext(ctx)
 	}
 	if err != nil {
-		w.admin.Close()
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), w.Close())
 	}
 	return w, nil
 }
@@ -68,31 +61,25 @@ func escape(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 func (w *world) setup(ctx context.Context) error {
 	statements := append([]string{"BEGIN"}, w.config.Setup...)
 	for _, s := range append(statements, "COMMIT") {
-		if _, err := w.admin.ExecContext(ctx, s); err != nil {
+		if _, err := w.watcher.ExecContext(ctx, s, nil); err != nil {
 			return fmt.Errorf("set up (%s): %w", s, err)
 		}
 	}
-	names, err := w.admin.QueryContext(ctx, `SELECT name FROM sqlite_master
+	made, err := w.watcher.read(ctx, `SELECT name FROM sqlite_master
 		WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY rowid`)
 	if err != nil {
 		return err
 	}
-	made, err := tables.Scan(names)
-	if err != nil {
-		return err
-	}
-	var script strings.Builder
-	script.WriteString("BEGIN IMMEDIATE;")
+	w.reset = []string{"BEGIN IMMEDIATE"}
 	for _, row := range made.Rows {
 		name := row[0].(string)
 		table, seed := quote(name), quote(seedPrefix+name)
-		if _, err := w.admin.ExecContext(ctx, fmt.Sprintf("CREATE TABLE %s AS SELECT * FROM %s", seed, table)); err != nil {
+		if _, err := w.watcher.ExecContext(ctx, fmt.Sprintf("CREATE TABLE %s AS SELECT * FROM %s", seed, table), nil); err != nil {
 			return fmt.Errorf("keep the seed of %s: %w", name, err)
 		}
-		fmt.Fprintf(&script, "DELETE FROM %s; INSERT INTO %[1]s SELECT * FROM %s;", table, seed)
+		w.reset = append(w.reset, "DELETE FROM "+table, fmt.Sprintf("INSERT INTO %s SELECT * FROM %s", table, seed))
 	}
-	script.WriteString("COMMIT")
-	w.reset = script.String()
+	w.reset = append(w.reset, "COMMIT")
 	return nil
 }
 
@@ -102,40 +89,73 @@ func (w *world) Connect(ctx context.Context) (racelab.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	inner, err := (&sqlite.Driver{}).Open(source(w.path, "busy_timeout(0)", "foreign_keys(1)"))
+	inner, err := connect(w.path, "busy_timeout(0)", "foreign_keys(1)")
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", w.path, err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.last++
-	c := newConn(w, w.last, inner.(innerConn))
+	c := newConn(w, w.last, inner)
 	w.conns[c.id] = c
 	return c, nil
 }
 
-// State reads all tables in one transaction, which sees one moment.
 // End has nothing to do: a connection ends with its process, and so do its locks.
 func (w *world) End(context.Context, []racelab.ConnID) error { return nil }
 
+// State reads all tables in one transaction, which sees one moment.
 func (w *world) State(ctx context.Context) (racelab.State, error) {
-	tx, err := w.admin.BeginTx(ctx, nil)
+	state := make(racelab.State, 0, len(w.config.State))
+	err := w.watch(func(c *preparedConn) (err error) {
+		if _, err := c.ExecContext(ctx, "BEGIN", nil); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, c.rollback()) }()
+		for _, name := range w.config.State {
+			t, err := c.read(ctx, "SELECT * FROM "+name)
+			if err != nil {
+				return fmt.Errorf("table %s: %w", name, err)
+			}
+			t.Name = name
+			tables.Sort(t.Rows)
+			state = append(state, t)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the state: %w", err)
 	}
-	defer tx.Rollback()
-	return tables.Read(ctx, tx, w.config.State)
+	return state, nil
 }
 
 func (w *world) Reset(ctx context.Context) error {
 	if w.config.Attach != "" {
 		return errors.New("reset a world: this process did not set it up")
 	}
-	if _, err := w.admin.ExecContext(ctx, w.reset); err != nil {
-		_, _ = w.admin.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // fails if nothing was begun
+	err := w.watch(func(c *preparedConn) error {
+		for _, s := range w.reset {
+			if _, err := c.ExecContext(ctx, s, nil); err != nil {
+				_ = c.rollback() // fails if nothing was begun
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("reset %s: %w", w.path, err)
 	}
 	return nil
+}
+
+// watch lends the watcher to one at a time.
+func (w *world) watch(use func(*preparedConn) error) error {
+	w.watching.Lock()
+	defer w.watching.Unlock()
+	if w.watcher == nil {
+		return errors.New("the world is closed")
+	}
+	return use(w.watcher)
 }
 
 func (w *world) Address() string { return "sqlite:" + w.path }
@@ -151,7 +171,13 @@ func (w *world) Close() error {
 	for _, c := range open {
 		errs = append(errs, c.Close())
 	}
-	return errors.Join(append(errs, w.admin.Close())...)
+	w.watching.Lock()
+	defer w.watching.Unlock()
+	if w.watcher != nil {
+		errs = append(errs, w.watcher.Close())
+		w.watcher = nil
+	}
+	return errors.Join(errs...)
 }
 
 // freed notes that a statement ended after which a lock may be free, and lets

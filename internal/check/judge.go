@@ -23,6 +23,9 @@ type Judge struct {
 	known map[string]bool // outcomes of the sets that have been run: see setKey
 	done  map[string]bool // those sets
 	runs  int
+
+	begun   bool
+	initial racelab.State // what the set-up made, if the scenario has generated keys
 }
 
 // A Judgement is what one run comes to.
@@ -74,7 +77,11 @@ func (j *Judge) Orders(in map[racelab.CallID]bool) [][]racelab.CallID {
 
 // Judge judges a run. It may have to make serial runs for that.
 func (j *Judge) Judge(ctx context.Context, h racelab.History) (Judgement, error) {
-	v := Judgement{Outcome: OutcomeOf(h, j.Scenario.Generated)}
+	if err := j.begin(ctx); err != nil {
+		return Judgement{}, err
+	}
+	read := readingOf(h, j.Scenario, j.initial)
+	v := Judgement{Outcome: read.outcome()}
 	stuck := j.stuck(h)
 	for _, r := range v.Outcome.Calls {
 		if r.Class.Aborted() {
@@ -88,7 +95,7 @@ func (j *Judge) Judge(ctx context.Context, h racelab.History) (Judgement, error)
 	}
 	if !j.InvariantsOnly {
 		var err error
-		if v.Serial, err = j.explained(ctx, v.Outcome); err != nil {
+		if v.Serial, err = j.explained(ctx, read); err != nil {
 			return v, err
 		}
 		if !v.Serial {
@@ -107,6 +114,19 @@ func (j *Judge) Judge(ctx context.Context, h racelab.History) (Judgement, error)
 		}
 	}
 	return v, nil
+}
+
+// begin learns which keys are the set-up's, by running no call at all.
+func (j *Judge) begin(ctx context.Context) error {
+	if j.begun || len(j.Scenario.Generated) == 0 {
+		return nil
+	}
+	h, err := j.Serial(ctx, []racelab.CallID{})
+	if err != nil {
+		return fmt.Errorf("run nothing, to see what the set-up made: %w", err)
+	}
+	j.begun, j.initial = true, h.Final
+	return nil
 }
 
 // stuck says who waits for whom if some session never returned.
@@ -133,10 +153,10 @@ func (j *Judge) stuck(h racelab.History) string {
 
 // explained looks for a set of calls, between those that were done and all,
 // and an order of it, that give the outcome. Refused calls count as never run.
-func (j *Judge) explained(ctx context.Context, o Outcome) (bool, error) {
+func (j *Judge) explained(ctx context.Context, read reading) (bool, error) {
 	done := map[racelab.CallID]bool{}
 	var open []racelab.CallID // may have happened or not
-	for id, r := range o.Calls {
+	for id, r := range read.calls {
 		switch {
 		case r.Class == racelab.Refused:
 		case r.Class.Aborted(), r.Class == racelab.ConnectionLost:
@@ -163,7 +183,7 @@ func (j *Judge) explained(ctx context.Context, o Outcome) (bool, error) {
 		if err := j.run(ctx, in, results); err != nil {
 			return false, err
 		}
-		if j.known[setKey(in, results, o)] {
+		if j.known[setKey(in, results, read)] {
 			return true, nil
 		}
 	}
@@ -172,7 +192,7 @@ func (j *Judge) explained(ctx context.Context, o Outcome) (bool, error) {
 
 // run makes the serial runs of a set of calls, once.
 func (j *Judge) run(ctx context.Context, in map[racelab.CallID]bool, results []racelab.CallID) error {
-	set := setKey(in, results, Outcome{})
+	set := setKey(in, results, reading{})
 	if j.done[set] {
 		return nil
 	}
@@ -185,18 +205,18 @@ func (j *Judge) run(ctx context.Context, in map[racelab.CallID]bool, results []r
 			return fmt.Errorf("run %v one after another: %w", order, err)
 		}
 		j.runs++
-		j.known[setKey(in, results, OutcomeOf(h, j.Scenario.Generated))] = true
+		j.known[setKey(in, results, readingOf(h, j.Scenario, j.initial))] = true
 	}
 	j.done[set] = true
 	return nil
 }
 
 // setKey is an outcome's text, seen by those whose results count, of a set.
-func setKey(in map[racelab.CallID]bool, results []racelab.CallID, o Outcome) string {
+func setKey(in map[racelab.CallID]bool, results []racelab.CallID, read reading) string {
 	var set []string
 	for id := range in {
 		set = append(set, string(id))
 	}
 	slices.Sort(set)
-	return fmt.Sprint(set, "|", o.Results(append([]racelab.CallID{}, results...)), "|", o.State)
+	return fmt.Sprint(set, "|", read.seenBy(results))
 }

@@ -132,15 +132,16 @@ func statementsOf(events []racelab.Event, level racelab.Level) []*statement {
 			tries[e.Op.Call] = try
 		}
 		switch e.Op.Kind {
+		case racelab.Commit:
+			// Its answer may have been lost, and not the COMMIT.
+			end(p, i, s.ok() || e.Op.Fault == racelab.DropAfter)
+			try.failed = try.failed || !s.ok()
+			continue
 		case racelab.Begin:
 			if s.ok() && open[p] == nil {
 				open[p] = &transaction{level: levelOf(e.Op.Text, level), first: -1, firstRead: -1, ended: -1}
 				last[e.Op.Call] = open[p]
 			}
-			continue
-		case racelab.Commit:
-			end(p, i, s.ok())
-			try.failed = try.failed || !s.ok()
 			continue
 		case racelab.Rollback:
 			end(p, i, false)
@@ -175,7 +176,7 @@ func statementsOf(events []racelab.Event, level racelab.Level) []*statement {
 		if s.table != "" && s.plain() && s.tx.firstRead < 0 {
 			s.tx.firstRead = s.entered
 		}
-		if c := s.result.Class; (c == racelab.Deadlock || c == racelab.SerializationFailure) && s.tx.ended < 0 {
+		if c := s.result.Class; (c == racelab.Deadlock || c == racelab.SerializationFailure || c == racelab.ConnectionLost) && s.tx.ended < 0 {
 			s.tx.ended = i // the engine has rolled it back
 		}
 		try.add(s)

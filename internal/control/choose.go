@@ -3,11 +3,13 @@ package control
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/racelab/racelab"
 )
 
-// choose returns who goes next, or nil when all is done.
+// choose returns who goes next and how: nil and no choice when all is done, nil
+// and a tick when time passes.
 func (d *Director) choose(schedule racelab.Schedule, i int, last *seat) (*seat, racelab.Choice, error) {
 	if i < len(schedule) {
 		return d.scheduled(schedule[i], i)
@@ -23,25 +25,55 @@ func (d *Director) choose(schedule racelab.Schedule, i int, last *seat) (*seat, 
 	case d.Then != nil:
 		c = d.Then(ready)
 	default:
-		c = ready[0]
-		for _, r := range ready {
-			if last != nil && r.Session == last.script.Session {
-				c = r
-			}
-		}
+		c = onward(last, ready)
+	}
+	if c.Tick {
+		return nil, c, nil
 	}
 	return d.seat(c.Session), c, nil
 }
 
-// ready lists the choices there are, in the order of the sessions.
-func (d *Director) ready() []racelab.Choice {
-	var ready []racelab.Choice
-	for _, s := range d.seats {
-		if s.ready() {
-			ready = append(ready, racelab.Choice{Session: s.script.Session, Step: s.op.Step})
+// onward is the choice without preemption: the last session, or the lowest.
+func onward(last *seat, ready []racelab.Choice) racelab.Choice {
+	for _, r := range ready {
+		if last != nil && r.Session == last.script.Session {
+			return r
 		}
 	}
+	return ready[0]
+}
+
+// ready lists the choices there are, in the order of the sessions, and last
+// that time passes.
+func (d *Director) ready() []racelab.Choice {
+	ready := make([]racelab.Choice, 0, len(d.seats))
+	for _, s := range d.seats {
+		if !d.isReady(s) {
+			continue
+		}
+		c := racelab.Choice{Session: s.script.Session, Step: s.op.Step}
+		ready = append(ready, c)
+		if d.Faults && s.op.Conn != "" {
+			for _, c.Fault = range []racelab.Fault{racelab.DropBefore, racelab.DropAfter} {
+				ready = append(ready, c)
+			}
+		}
+	}
+	if _, sleeps := d.wakesNext(); sleeps {
+		ready = append(ready, racelab.Choice{Tick: true})
+	}
 	return ready
+}
+
+// wakesNext returns the virtual time at which the next sleeper wakes, and
+// whether there is one.
+func (d *Director) wakesNext() (at time.Duration, sleeps bool) {
+	for _, s := range d.seats {
+		if s.state == parked && s.op.Wakes > d.now && (!sleeps || s.op.Wakes < at) {
+			at, sleeps = s.op.Wakes, true
+		}
+	}
+	return at, sleeps
 }
 
 // inTurn chooses the session whose call comes first in the serial order.
@@ -56,7 +88,9 @@ func (d *Director) inTurn(ready []racelab.Choice) racelab.Choice {
 	return ready[0]
 }
 
-func (s *seat) ready() bool { return s.state == parked && len(s.obstacles()) == 0 }
+func (d *Director) isReady(s *seat) bool {
+	return s.state == parked && s.op.Wakes <= d.now && len(s.obstacles()) == 0
+}
 
 // obstacles are the sessions that stand in the way of a parked operation.
 func (s *seat) obstacles() []racelab.SessionID {
@@ -67,29 +101,63 @@ func (s *seat) obstacles() []racelab.SessionID {
 }
 
 func (d *Director) scheduled(c racelab.Choice, i int) (*seat, racelab.Choice, error) {
-	if c.Tick || c.Fault != racelab.NoFault || c.Victim != "" {
-		return nil, c, fmt.Errorf("%w: choice %d is %s, and this gate knows only who goes next", ErrDiverged, i+1, c)
+	refuse := func(format string, args ...any) (*seat, racelab.Choice, error) {
+		return nil, c, fmt.Errorf("%w: choice %d is %s, and %s", ErrDiverged, i+1, c, fmt.Sprintf(format, args...))
+	}
+	if c.Tick {
+		if _, sleeps := d.wakesNext(); !sleeps {
+			return refuse("nobody sleeps")
+		}
+		return nil, c, nil
 	}
 	at := slices.IndexFunc(d.seats, func(s *seat) bool { return s.script.Session == c.Session })
 	if at < 0 {
-		return nil, c, fmt.Errorf("%w: choice %d is %s, and there is no session %s", ErrDiverged, i+1, c, c.Session)
+		return refuse("there is no session %s", c.Session)
 	}
 	s := d.seats[at]
-	why := ""
 	switch {
 	case s.state == done:
-		why = fmt.Sprintf("%s has ended", c.Session)
+		return refuse("%s has ended", c.Session)
 	case s.state == waiting:
-		why = fmt.Sprintf("%s waits at %s", c.Session, s.op.Name())
+		return refuse("%s waits at %s", c.Session, s.op.Name())
 	case s.op.Step != c.Step:
-		why = fmt.Sprintf("%s is at %s", c.Session, s.op.Name())
-	case !s.ready():
-		why = fmt.Sprintf("%s has to wait for %v", s.op.Name(), s.obstacles())
-	}
-	if why != "" {
-		return nil, c, fmt.Errorf("%w: choice %d is %s, and %s", ErrDiverged, i+1, c, why)
+		return refuse("%s is at %s", c.Session, s.op.Name())
+	case s.op.Wakes > d.now:
+		return refuse("%s sleeps", c.Session)
+	case !d.isReady(s):
+		return refuse("%s has to wait for %v", s.op.Name(), s.obstacles())
+	case c.Fault != racelab.NoFault && s.op.Conn == "":
+		return refuse("%s uses no connection that could be lost", s.op.Name())
 	}
 	return s, c, nil
+}
+
+// ordered is a seat's operation as choice i of the schedule, or after it, wants
+// it done.
+func (d *Director) ordered(s *seat, c racelab.Choice, schedule racelab.Schedule, i int) racelab.Op {
+	op := s.op
+	op.Fault, op.Victim = c.Fault, c.Victim
+	switch {
+	case isVictimLater(s.script.Session, schedule, i):
+		op.Loses = d.Patience
+	case op.Victim == "" && len(d.conns(waiting)) > 0: // only then can it close a deadlock
+		op.Loses = time.Millisecond
+	}
+	return op
+}
+
+// isVictimLater reports whether the session's operation at choice i is its last
+// before it is named as the victim of a deadlock.
+func isVictimLater(session racelab.SessionID, schedule racelab.Schedule, i int) bool {
+	for _, c := range schedule[min(i+1, len(schedule)):] {
+		if c.Victim == session {
+			return true
+		}
+		if c.Session == session {
+			return false
+		}
+	}
+	return false
 }
 
 // stuck says why nobody can go on: nil if that is because all have ended. What
@@ -98,7 +166,7 @@ func (d *Director) stuck() error {
 	for _, s := range d.seats {
 		switch s.state {
 		case parked:
-			d.events = append(d.events, racelab.Event{Kind: racelab.Waiting, Op: s.op, On: s.obstacles(), What: s.op.Text})
+			d.log(racelab.Event{Kind: racelab.Waiting, Op: s.op, On: s.obstacles(), What: s.op.Text})
 		case waiting:
 			return fmt.Errorf("%w: session %s waits at %s (%s), and nobody can go on", ErrStalled, s.script.Session, s.op.Name(), s.op.Text)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -32,24 +33,80 @@ type Director struct {
 	signals chan signal
 	over    chan struct{} // closed when the run is over, for whoever still comes to the gate
 	players sync.WaitGroup
-	events  []racelab.Event
-	current *seat // whose own code runs
+	current *seat         // whose own code runs
+	arrived int           // how many times a session has begun to wait
+	now     time.Duration // virtual
+
+	mu     sync.Mutex
+	events []racelab.Event
 
 	// Then chooses after the end of the schedule; nil goes on without
 	// preemption. Serial, instead of a schedule, is the order in which calls
 	// run whole.
 	Then   func(ready []racelab.Choice) racelab.Choice
 	Serial []racelab.CallID
+	// Faults says that the loss of a connection is a choice too.
+	Faults bool
+	// Patience is how long a session that is to lose a deadlock waits until it
+	// looks for it.
+	Patience time.Duration
 }
 
 // An Engine is what a director asks of a world, and what it has learned of it
-// in earlier runs.
+// in earlier runs. Close frees what it holds; the world is not its own.
 type Engine struct {
 	World   racelab.World
 	Dialect racelab.Dialect
 	Level   racelab.Level
 	locking map[string]racelab.Locking // by text
+	beat    *time.Ticker
+	idle    []*player
 }
+
+// A player is a goroutine that plays sessions, one after another: a new one
+// for each would have to grow its stack each time.
+type player struct {
+	code routine
+	jobs chan func()
+}
+
+// player returns an idle player.
+func (e *Engine) player() *player {
+	if n := len(e.idle); n > 0 {
+		p := e.idle[n-1]
+		e.idle = e.idle[:n-1]
+		return p
+	}
+	p := &player{jobs: make(chan func())}
+	known := make(chan struct{})
+	go func() {
+		p.code = thisRoutine()
+		close(known)
+		for job := range p.jobs {
+			job()
+		}
+	}()
+	<-known
+	return p
+}
+
+// NewEngine prepares for directing runs in a world.
+func NewEngine(w racelab.World, d racelab.Dialect, l racelab.Level) *Engine {
+	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, beat: time.NewTicker(beat)}
+}
+
+// Close frees the engine.
+func (e *Engine) Close() {
+	e.beat.Stop()
+	for _, p := range e.idle {
+		close(p.jobs)
+	}
+	e.idle = nil
+}
+
+// beat is when a director that hears nothing looks up. One ticker for all runs
+// costs less than a timer for each wait. What is asked then decides, not the time.
+const beat = 2 * time.Millisecond
 
 // A state is what a session is doing.
 type state uint8
@@ -68,31 +125,36 @@ type seat struct {
 	state  state
 	op     racelab.Op     // parked, in the engine or held
 	result racelab.Result // held
+	turn   int            // waiting: how many had begun to before
 
-	gate  sync.Mutex     // one operation of the session at a time
-	step  int            // guarded by gate
-	call  racelab.CallID // written in the session's own code
-	enter chan bool      // lets in; whether it is to lose a deadlock that it closes
-	leave chan struct{}  // lets the result be seen
-	code  routine
+	gate  sync.Mutex      // one operation of the session at a time
+	step  int             // guarded by gate
+	call  racelab.CallID  // written in the session's own code
+	enter chan racelab.Op // lets in, as the operation is to be done
+	leave chan struct{}   // lets the result be seen
+	// pass is open while the session may see its result without asking.
+	pass   atomic.Bool
+	player *player
 
 	began map[racelab.ConnID]bool // connections in a transaction
 	holds map[racelab.ConnID]bool // connections that may hold locks
 	keeps bool                    // locks that no transaction's end frees
+	freed bool                    // the operation may have freed locks
 }
 
 // A signal is what a session tells the director.
 type signal struct {
 	seat  *seat
-	event racelab.EventKind // Entered asks to be let in; Left holds a result; Called, Returned
-	op    racelab.Op
-	res   racelab.Result
-	end   bool // the script has ended
+	event racelab.EventKind // Entered asks to be let in; Left holds a result
+	op    racelab.Op        // that asks
+	end   bool              // the script has ended
 }
 
 // NewDirector makes the gate for one run of scripts. The sessions' databases
 // are opened with it, and then Run runs them.
-func NewDirector(e *Engine) *Director { return &Director{engine: e, over: make(chan struct{})} }
+func NewDirector(e *Engine) *Director {
+	return &Director{engine: e, over: make(chan struct{}), Patience: 20 * time.Millisecond}
+}
 
 // errOver ends the operations of a run that is over.
 var errOver = errors.New("the run is over")
@@ -108,7 +170,7 @@ func (d *Director) Enter(_ context.Context, op racelab.Op) (racelab.Op, error) {
 		return op, errOver
 	}
 	select {
-	case op.Closer = <-s.enter:
+	case op = <-s.enter:
 		return op, nil
 	case <-d.over:
 		s.gate.Unlock()
@@ -120,7 +182,12 @@ func (d *Director) Enter(_ context.Context, op racelab.Op) (racelab.Op, error) {
 func (d *Director) Leave(_ context.Context, op racelab.Op, r racelab.Result) error {
 	s := d.seat(op.Session)
 	defer s.gate.Unlock()
-	if !d.tell(signal{seat: s, event: racelab.Left, op: op, res: r}) {
+	s.result = r
+	if r.Class != racelab.ConnectionLost && s.pass.CompareAndSwap(true, false) {
+		d.log(racelab.Event{Kind: racelab.Left, Op: op, Result: r})
+		return nil
+	}
+	if !d.tell(signal{seat: s, event: racelab.Left}) {
 		return errOver
 	}
 	select {
@@ -135,14 +202,21 @@ func (d *Director) Leave(_ context.Context, op racelab.Op, r racelab.Result) err
 func (d *Director) Pass(op racelab.Op, do func(racelab.SessionID)) {
 	op.Session = d.current.script.Session
 	op, err := d.Enter(context.Background(), op)
-	if err == nil {
-		do(op.Session)
-		err = d.Leave(context.Background(), op, racelab.Result{Class: racelab.OK})
-	}
 	if err != nil {
 		panic(err) // the run is over, and there is no other way out of a Lock
 	}
+	r := racelab.Result{Class: racelab.Other} // if do panics
+	defer func() {
+		if err := d.Leave(context.Background(), op, r); err != nil {
+			panic(err)
+		}
+	}()
+	do(op.Session)
+	r.Class = racelab.OK
 }
+
+// Now implements racelab.Memory.
+func (d *Director) Now() time.Duration { return d.now }
 
 func (d *Director) seat(id racelab.SessionID) *seat {
 	return d.seats[slices.IndexFunc(d.seats, func(s *seat) bool { return s.script.Session == id })]
@@ -159,7 +233,7 @@ func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.S
 	d.signals = make(chan signal, 4*len(scripts))
 	for _, script := range scripts {
 		d.seats = append(d.seats, &seat{
-			script: script, enter: make(chan bool), leave: make(chan struct{}),
+			script: script, enter: make(chan racelab.Op), leave: make(chan struct{}),
 			began: map[racelab.ConnID]bool{}, holds: map[racelab.ConnID]bool{},
 		})
 	}
@@ -170,7 +244,21 @@ func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.S
 	if e := d.dismiss(); err == nil {
 		err = e
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return d.events, err
+}
+
+// log adds to the history, unless the run is over, and returns where.
+func (d *Director) log(e racelab.Event) (at int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	select {
+	case <-d.over:
+	default:
+		d.events = append(d.events, e)
+	}
+	return len(d.events) - 1
 }
 
 // dismiss waits for the sessions of a run that is over. One that waits for
@@ -185,8 +273,18 @@ func (d *Director) dismiss() error {
 	defer patience.Stop()
 	select {
 	case <-gone:
+		for _, s := range d.seats {
+			if s.player != nil {
+				d.engine.idle = append(d.engine.idle, s.player)
+			}
+		}
 		return nil
 	case <-patience.C:
+		for _, s := range d.seats {
+			if s.player != nil {
+				close(s.player.jobs) // it ends when its session does
+			}
+		}
 		return errors.New("a session does not end")
 	}
 }
@@ -198,13 +296,12 @@ const dismissal = 5 * time.Second
 func (d *Director) direct(ctx context.Context, schedule racelab.Schedule) error {
 	for _, s := range d.seats {
 		s.state, d.current = ownCode, s
-		known := make(chan struct{})
-		d.players.Go(func() {
-			s.code = thisRoutine()
-			close(known)
+		s.player = d.engine.player()
+		d.players.Add(1)
+		s.player.jobs <- func() {
+			defer d.players.Done()
 			d.play(ctx, s)
-		})
-		<-known
+		}
 		if err := d.await(ctx, s); err != nil {
 			return err
 		}
@@ -212,11 +309,19 @@ func (d *Director) direct(ctx context.Context, schedule racelab.Schedule) error 
 	var last *seat
 	for i := 0; ; i++ {
 		s, c, err := d.choose(schedule, i, last)
-		if s == nil || err != nil {
+		switch {
+		case err != nil:
 			return err
+		case c.Tick:
+			ready := d.ready()
+			d.now, _ = d.wakesNext()
+			d.log(racelab.Event{Kind: racelab.Ticked, Ready: ready})
+			continue
+		case s == nil:
+			return nil
 		}
 		last = s
-		if err := d.take(ctx, s, c); err != nil {
+		if err := d.take(ctx, s, d.ordered(s, c, schedule, i)); err != nil {
 			return err
 		}
 	}
@@ -226,9 +331,10 @@ func (d *Director) direct(ctx context.Context, schedule racelab.Schedule) error 
 func (d *Director) play(ctx context.Context, s *seat) {
 	for _, c := range s.script.Calls {
 		s.call = c.ID
-		d.tell(signal{seat: s, event: racelab.Called, op: racelab.Op{Session: s.script.Session, Call: c.ID}})
+		op := racelab.Op{Session: s.script.Session, Call: c.ID}
+		d.log(racelab.Event{Kind: racelab.Called, Op: op})
 		r := c.Run(ctx)
-		d.tell(signal{seat: s, event: racelab.Returned, op: racelab.Op{Session: s.script.Session, Call: c.ID}, res: r})
+		d.log(racelab.Event{Kind: racelab.Returned, Op: op, Result: r})
 	}
 	d.tell(signal{seat: s, end: true})
 }
@@ -245,56 +351,45 @@ func (d *Director) tell(g signal) bool {
 
 // hear takes in what a session tells.
 func (d *Director) hear(g signal) {
+	s := g.seat
 	switch {
-	case g.end:
-		g.seat.state = done
-	case g.event == racelab.Entered:
-		g.seat.state, g.seat.op = parked, g.op
 	case g.event == racelab.Left:
-		g.seat.state, g.seat.result = held, g.res
-	default:
-		d.events = append(d.events, racelab.Event{Kind: g.event, Op: g.op, Result: g.res})
+		s.state = held
+		d.note(s)
+		return
+	case s.state == inEngine:
+		d.note(s) // it has passed, and told nobody
+	}
+	if g.end {
+		s.state = done
+	} else {
+		s.state, s.op = parked, g.op
 	}
 }
 
 // await lets a session run its own code until it comes to the gate or ends.
 func (d *Director) await(ctx context.Context, s *seat) error {
-	var stall *time.Timer
-	var ask <-chan time.Time
 	before := ""
-	for s.state == ownCode {
-		// The common case costs no timer.
-		select {
-		case g := <-d.signals:
-			d.hear(g)
+	for beats := 1; s.state == ownCode; beats++ {
+		heard, err := d.listen(ctx)
+		if err != nil {
+			return err
+		}
+		if heard || beats%stallBeats != 0 {
 			continue
-		default:
 		}
-		if stall == nil {
-			stall = time.NewTimer(stallAsk)
-			defer stall.Stop()
-			ask = stall.C
+		where := s.player.code.waitsOutside()
+		if where != "" && where == before {
+			return fmt.Errorf("%w: session %s %s", ErrStalled, s.script.Session, where)
 		}
-		select {
-		case g := <-d.signals:
-			d.hear(g)
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ask:
-			where := s.code.waitsOutside()
-			if where != "" && where == before {
-				return fmt.Errorf("%w: session %s %s", ErrStalled, s.script.Session, where)
-			}
-			before = where // a lock that is only being passed on is not there twice
-			stall.Reset(stallAsk)
-		}
+		before = where // a lock that is only being passed on is not there twice
 	}
 	return nil
 }
 
-// stallAsk is when the runtime is asked what a session is doing that does not
-// come to the gate. What it says decides, not the time.
-const stallAsk = 30 * time.Millisecond
+// stallBeats is after how many beats the runtime is asked what a session is
+// doing that does not come to the gate. What it says decides, not the time.
+const stallBeats = 15
 
 // ErrStalled says that a session waits for something that does not pass the
 // gate: a lock, a channel, a timer or a socket of its own.

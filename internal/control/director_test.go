@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/racelab/racelab/internal/control"
 	"github.com/racelab/racelab/internal/intake/sqlgate"
 	"github.com/racelab/racelab/internal/sqltext"
+	"github.com/racelab/racelab/mem"
 )
 
 // A stageless stage: bodies by session, over one world.
@@ -44,7 +46,9 @@ func directIn(t *testing.T, e racelab.Engine, world racelab.World, b bodies, sch
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := control.NewDirector(&control.Engine{World: world, Dialect: e.Dialect, Level: e.Dialect.Levels[0]})
+	engine := control.NewEngine(world, e.Dialect, e.Dialect.Levels[0])
+	defer engine.Close()
+	d := control.NewDirector(engine)
 	var scripts []control.Script
 	for i := range len(b) {
 		id := racelab.Letter(i)
@@ -143,13 +147,80 @@ func TestOneCommitFreesOneAfterAnother(t *testing.T) {
 	}
 }
 
+func TestALostConnectionTakesItsTransactionAlong(t *testing.T) {
+	for schedule, want := range map[string][]string{
+		// Before: nothing has happened, and the transaction is gone.
+		"A1 A2 A3(drop before) B1": {
+			"A1 BEGIN IMMEDIATE: ok", "A2 UPDATE account SET balance = balance + 10: ok", "A3 COMMIT: connection-lost", "A.1 returned: connection-lost",
+			"B1 SELECT balance FROM account: ok [[0]]", "B2 UPDATE account SET balance = 10: ok", "B.1 returned: ok"},
+		// After: it has happened, and nobody was told.
+		"A1 A2 A3(drop after) B1": {
+			"A1 BEGIN IMMEDIATE: ok", "A2 UPDATE account SET balance = balance + 10: ok", "A3 COMMIT: connection-lost", "A.1 returned: connection-lost",
+			"B1 SELECT balance FROM account: ok [[10]]", "B2 UPDATE account SET balance = 20: ok", "B.1 returned: ok"},
+		// What it holds is free, and who waits for it goes on.
+		"B1 A1 B2 A2(drop before)": {
+			"B1 SELECT balance FROM account: ok [[0]]", "A1 BEGIN IMMEDIATE: ok", "B2 waits for [A]",
+			"A2 UPDATE account SET balance = balance + 10: connection-lost", "B2 UPDATE account SET balance = 10: ok", "A.1 returned: connection-lost", "B.1 returned: ok"},
+		// database/sql replaces a connection that is bad before it was used.
+		"A1 A2 A3 B1(drop before)": {
+			"A1 BEGIN IMMEDIATE: ok", "A2 UPDATE account SET balance = balance + 10: ok", "A3 COMMIT: ok", "A.1 returned: ok",
+			"B1 SELECT balance FROM account: connection-lost", "B2 SELECT balance FROM account: ok [[10]]", "B3 UPDATE account SET balance = 20: ok", "B.1 returned: ok"},
+	} {
+		events, err := direct(t, sqlite.Engine, account, bodies{"A": immediate, "B": addTen}, schedule)
+		if err != nil {
+			t.Errorf("%s: %v", schedule, err)
+		}
+		if diff := cmp.Diff(want, lines(events)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", schedule, diff)
+		}
+	}
+}
+
+func TestTimePassesByTicks(t *testing.T) {
+	for schedule, want := range map[string]string{
+		"":                      "A1 B1 tick B2 tick A2 ",
+		"A1 tick A2 B1 tick":    "A1 tick A2 B1 tick B2 ",
+		"B1 tick A1 B2":         "B1 tick A1 B2 tick A2 ",
+		"A1 B1 tick tick A2 B2": "A1 B1 tick tick A2 B2 ",
+	} {
+		parsed, err := racelab.ParseSchedule(schedule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		engine := control.NewEngine(nil, sqlite.Engine.Dialect, racelab.Serializable)
+		defer engine.Close()
+		d := control.NewDirector(engine)
+		var scripts []control.Script
+		for id, nap := range map[racelab.SessionID]time.Duration{"A": time.Hour, "B": time.Minute} {
+			m := mem.NewMutex(d)
+			scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: func(context.Context) racelab.Result {
+				m.Lock()
+				mem.Sleep(d, nap)
+				return racelab.Result{Class: racelab.OK}
+			}}}})
+		}
+		slices.SortFunc(scripts, func(a, b control.Script) int { return strings.Compare(string(a.Session), string(b.Session)) })
+		events, err := d.Run(t.Context(), scripts, parsed)
+		got := ""
+		for _, e := range events {
+			if c, ok := e.Choice(); ok {
+				got += c.String() + " "
+			}
+		}
+		if err != nil || got != want {
+			t.Errorf("%q ran as %q, want %q: %v", schedule, got, want, err)
+		}
+	}
+}
+
 func TestAScheduleThatDoesNotFitIsRefused(t *testing.T) {
 	for schedule, says := range map[string]string{
-		"A2":             "choice 1 is A2, and A is at A1",
-		"A1(drop after)": "choice 1 is A1(drop after), and this gate knows only who goes next",
-		"D1":             "there is no session D",
-		"A1 B1 B2":       "choice 3 is B2, and B waits at B1",
-		"A1 A2 A3 A4":    "choice 4 is A4, and A has ended",
+		"A2":           "choice 1 is A2, and A is at A1",
+		"A1 tick":      "choice 2 is tick, and nobody sleeps",
+		"A1(victim B)": "A1 closes no deadlock whose victim is B",
+		"D1":           "there is no session D",
+		"A1 B1 B2":     "choice 3 is B2, and B waits at B1",
+		"A1 A2 A3 A4":  "choice 4 is A4, and A has ended",
 	} {
 		_, err := direct(t, sqlite.Engine, account, bodies{"A": immediate, "B": immediate}, schedule)
 		if !errors.Is(err, control.ErrDiverged) || !strings.Contains(err.Error(), says) {

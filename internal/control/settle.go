@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,12 +16,29 @@ var ErrServerLost = errors.New("the server was lost")
 
 // take lets a session's operation in, waits until the engine has settled, and
 // hands over what is done.
-func (d *Director) take(ctx context.Context, s *seat, c racelab.Choice) error {
-	d.events = append(d.events, racelab.Event{Kind: racelab.Entered, Op: s.op, Ready: d.ready()})
-	s.state = inEngine
-	// Only where somebody waits already can it close a deadlock.
-	s.enter <- len(d.conns(waiting)) > 0
-	if err := d.settle(ctx, s); err != nil {
+func (d *Director) take(ctx context.Context, s *seat, op racelab.Op) (err error) {
+	at := d.log(racelab.Event{Kind: racelab.Entered, Op: op, Ready: d.ready()})
+	d.current, s.op, s.state, s.freed = s, op, inEngine, false
+	mayWait := d.mayWait(s)
+	others := d.conns(waiting)
+	// Whoever cannot wait, and frees nobody, may go on by itself.
+	pass := op.Conn == "" || !mayWait && len(others) == 0 && op.Fault == racelab.NoFault && op.Victim == ""
+	thaw, err := d.freeze(ctx, others)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, thaw()) }()
+	s.pass.Store(pass)
+	s.enter <- op
+	if pass {
+		if passed, err := d.follow(ctx, s); passed || err != nil {
+			return err
+		}
+	}
+	if err := d.settle(ctx, s, at, mayWait); err != nil {
+		return err
+	}
+	if err := d.victimised(s); err != nil {
 		return err
 	}
 	// The order in which results are seen is ours, so that it is always the
@@ -35,8 +53,8 @@ func (d *Director) take(ctx context.Context, s *seat, c racelab.Choice) error {
 		}
 	}
 	for _, f := range finished {
-		d.events = append(d.events, racelab.Event{Kind: racelab.Left, Op: f.op, Result: f.result})
-		if f.result.Class == racelab.ConnectionLost {
+		d.log(racelab.Event{Kind: racelab.Left, Op: f.op, Result: f.result})
+		if f.result.Class == racelab.ConnectionLost && f.op.Fault == racelab.NoFault {
 			return fmt.Errorf("%w at %s (%s)", ErrServerLost, f.op.Name(), f.op.Text)
 		}
 	}
@@ -50,25 +68,59 @@ func (d *Director) take(ctx context.Context, s *seat, c racelab.Choice) error {
 	return nil
 }
 
-// settle waits until the operation of s is done or waits, and until everybody
-// whom that has freed has moved as far as they get.
-func (d *Director) settle(ctx context.Context, s *seat) error {
-	if s.op.Conn == "" { // shared memory does not wait once it is let in
-		for s.state == inEngine {
-			if err := d.next(ctx); err != nil {
-				return err
-			}
-		}
-		return nil
+// freeze keeps those who wait from going on by themselves when several could at
+// once, and says how to let them: the engine might have them race.
+func (d *Director) freeze(ctx context.Context, conns []racelab.ConnID) (thaw func() error, err error) {
+	if len(conns) < 2 {
+		return func() error { return nil }, nil
 	}
-	mayWait := d.mayWait(s)
+	if err := d.engine.World.Freeze(ctx, conns); err != nil {
+		return nil, fmt.Errorf("hold those who wait: %w", err)
+	}
+	return func() error { return d.engine.World.Thaw(conns...) }, nil
+}
+
+// follow waits until an operation with a pass has brought its session to the
+// gate again. It reports false if there was cause to take the pass away.
+func (d *Director) follow(ctx context.Context, s *seat) (passed bool, err error) {
+	for beats := 0; s.state == inEngine; {
+		heard, err := d.listen(ctx)
+		if err != nil {
+			return false, err
+		}
+		if beats++; heard || beats < 2 {
+			continue
+		}
+		if !s.pass.Load() { // it runs its own code
+			d.note(s)
+			s.state = ownCode
+			return true, d.await(ctx, s)
+		}
+		if s.op.Conn == "" {
+			continue
+		}
+		blocked, err := d.engine.World.Blocked(ctx, []racelab.ConnID{s.op.Conn})
+		if err != nil {
+			return false, fmt.Errorf("ask whether %s waits: %w", s.op.Name(), err)
+		}
+		if len(blocked) > 0 && s.pass.CompareAndSwap(true, false) {
+			d.waits(s)
+			return false, nil
+		}
+	}
+	return s.state != held, nil
+}
+
+// settle waits until the operation of s is done or waits, and until everybody
+// whom that has freed has moved as far as they get. Its event is at.
+func (d *Director) settle(ctx context.Context, s *seat, at int, mayWait bool) error {
 	if err := d.watch(ctx, s, mayWait); err != nil {
 		return err
 	}
 	if s.state == held {
 		// Where it might have waited, it may also have closed a deadlock that
 		// the engine has ended by failing somebody else.
-		if freed := d.note(s); freed || mayWait {
+		if s.freed || mayWait {
 			return d.settleWaiting(ctx)
 		}
 		return nil
@@ -77,42 +129,105 @@ func (d *Director) settle(ctx context.Context, s *seat) error {
 	if err != nil {
 		return fmt.Errorf("ask who waits for whom: %w", err)
 	}
-	at := slices.IndexFunc(waits, func(w racelab.Wait) bool { return w.Conn == s.op.Conn })
-	if d.drain(); s.state == held || at < 0 || len(waits[at].On) == 0 && waits[at].Outside == "" {
+	of := slices.IndexFunc(waits, func(w racelab.Wait) bool { return w.Conn == s.op.Conn })
+	if d.drain(); s.state == held || of < 0 || len(waits[of].On) == 0 && waits[of].Outside == "" {
 		// It was asking for its lock just then, and need not wait for it.
 		if s.state == waiting {
 			s.state = inEngine
 		}
-		return d.settle(ctx, s)
+		return d.settle(ctx, s, at, mayWait)
 	}
-	w := waits[at]
-	d.events = append(d.events, racelab.Event{Kind: racelab.Waiting, Op: s.op, On: d.sessions(w.On), What: w.What, Outside: w.Outside})
+	w := waits[of]
+	d.log(racelab.Event{Kind: racelab.Waiting, Op: s.op, On: d.sessions(w.On), What: w.What, Outside: w.Outside})
 	if w.Outside != "" {
 		return fmt.Errorf("%w: %s waits: %s", ErrStalled, s.op.Name(), w.Outside)
 	}
-	if !d.closesCycle(s, waits) {
+	cycle := d.cycle(s, waits)
+	if len(cycle) == 0 {
 		return nil
 	}
-	// The engine ends a deadlock by failing somebody's operation.
-	if err := d.next(ctx); err != nil {
+	if d.engine.World.Victims() {
+		d.offer(at, s, cycle)
+	}
+	return d.deadlocked(ctx, s, cycle)
+}
+
+// deadlocked waits until the engine has ended a deadlock, which it does by
+// failing somebody's operation, and settles the others.
+func (d *Director) deadlocked(ctx context.Context, s *seat, cycle []*seat) error {
+	if s.op.Victim != "" && !slices.ContainsFunc(cycle, func(c *seat) bool { return c.script.Session == s.op.Victim }) {
+		return fmt.Errorf("%w: %s is not in the deadlock that %s closes", ErrDiverged, s.op.Victim, s.op.Name())
+	}
+	if err := d.engine.World.Thaw(d.conns(waiting)...); err != nil {
 		return err
 	}
+	late := time.Now().Add(2*d.Patience + lateAfter)
+	for ended := false; !ended; {
+		if _, err := d.listen(ctx); err != nil {
+			return err
+		}
+		for _, c := range cycle {
+			ended = ended || c.state != waiting
+		}
+		if !ended && s.op.Victim != "" && time.Now().After(late) {
+			return ErrLate
+		}
+	}
 	return d.settleWaiting(ctx)
+}
+
+// victimised checks that whoever was to lose a deadlock has lost it.
+func (d *Director) victimised(s *seat) error {
+	if s.op.Victim == "" {
+		return nil
+	}
+	for _, v := range d.seats {
+		if v.script.Session == s.op.Victim && v.state == held && v.result.Class == racelab.Deadlock {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s closes no deadlock whose victim is %s", ErrDiverged, s.op.Name(), s.op.Victim)
+}
+
+// ErrLate says that a session that was to lose a deadlock had looked for it
+// before it was closed: the run can be tried again with more Patience.
+var ErrLate = errors.New("the deadlock was closed after its victim had looked for it")
+
+// lateAfter is twenty times what an engine takes to end a deadlock.
+const lateAfter = 100 * time.Millisecond
+
+// offer adds the other victims to the choices there were.
+func (d *Director) offer(at int, s *seat, cycle []*seat) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := &d.events[at]
+	for _, c := range cycle {
+		if c != s {
+			e.Ready = append(e.Ready, racelab.Choice{Session: s.script.Session, Step: s.op.Step, Victim: c.script.Session})
+		}
+	}
 }
 
 // watch waits until an operation in the engine is done, or waits for another
 // session. If it can wait, the engine is asked at once and again; if it cannot,
 // only when it takes its time.
 func (d *Director) watch(ctx context.Context, s *seat, mayWait bool) error {
-	pause := askLater
-	if mayWait {
-		pause = 0
+	pause := 0 // in beats
+	if !mayWait {
+		pause = askLater
 	}
 	for asked := 0; s.state == inEngine; asked++ {
-		if pause > 0 {
-			if err := d.listen(ctx, pause); err != nil || s.state != inEngine {
+		for quiet := 0; quiet < pause && s.state == inEngine; {
+			heard, err := d.listen(ctx)
+			if err != nil {
 				return err
 			}
+			if !heard {
+				quiet++
+			}
+		}
+		if s.state != inEngine {
+			return nil
 		}
 		blocked, err := d.engine.World.Blocked(ctx, []racelab.ConnID{s.op.Conn})
 		if err != nil {
@@ -120,76 +235,90 @@ func (d *Director) watch(ctx context.Context, s *seat, mayWait bool) error {
 		}
 		d.drain()
 		if s.state == inEngine && len(blocked) > 0 {
-			s.state = waiting
+			d.waits(s)
 		}
 		if asked > askHard {
-			pause = min(askLater*time.Duration(asked-askHard), 50*time.Millisecond)
+			pause = min(askLater+asked-askHard, askSeldom)
 		}
 	}
 	return nil
 }
 
 const (
-	askHard  = 30                   // times that the engine is asked in a row: about 1 ms
-	askLater = 2 * time.Millisecond // then with pauses that grow
+	askHard   = 30 // times that the engine is asked in a row: about 1 ms
+	askLater  = 2  // beats: then with pauses that grow
+	askSeldom = 25
 )
 
-// settleWaiting asks after those who waited until nothing changes any more.
+// waits notes that a session has begun to wait.
+func (d *Director) waits(s *seat) {
+	d.arrived++
+	s.state, s.turn = waiting, d.arrived
+}
+
+// settleWaiting asks after those who waited, in the order in which they began
+// to, until nothing changes any more.
 func (d *Director) settleWaiting(ctx context.Context) error {
-	for {
-		conns := d.conns(waiting)
-		if len(conns) == 0 {
-			return nil
-		}
-		blocked, err := d.engine.World.Blocked(ctx, conns)
-		if err != nil {
-			return fmt.Errorf("ask who still waits: %w", err)
-		}
-		moved := false
-		for _, s := range d.seats {
-			if s.state != waiting || slices.Contains(blocked, s.op.Conn) {
+	for moved := true; moved; {
+		moved = false
+		for _, s := range d.inTurnOfArrival() {
+			if s.state != waiting { // it ended while another was watched
+				moved = true
+				continue
+			}
+			if err := d.engine.World.Thaw(s.op.Conn); err != nil {
+				return err
+			}
+			blocked, err := d.engine.World.Blocked(ctx, []racelab.ConnID{s.op.Conn})
+			if err != nil {
+				return fmt.Errorf("ask who still waits: %w", err)
+			}
+			if len(blocked) > 0 {
 				continue
 			}
 			moved = true
-			s.state = inEngine
-		}
-		d.drain()
-		for _, s := range d.seats {
-			switch s.state {
-			case inEngine:
-				if err := d.watch(ctx, s, true); err != nil {
-					return err
-				}
-				fallthrough
-			case held:
-				if s.state == held {
-					d.note(s)
-				}
+			if d.drain(); s.state == waiting {
+				s.state = inEngine
+			}
+			if err := d.watch(ctx, s, true); err != nil {
+				return err
 			}
 		}
-		if !moved {
-			return nil
-		}
 	}
+	return nil
 }
 
-// note keeps what an operation that is done has done to locks, and reports
-// whether it may have freed any.
-func (d *Director) note(s *seat) (freed bool) {
+func (d *Director) inTurnOfArrival() []*seat {
+	var all []*seat
+	for _, s := range d.seats {
+		if s.state == waiting {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b *seat) int { return cmp.Compare(a.turn, b.turn) })
+	return all
+}
+
+// note keeps what an operation that is done has done to locks.
+func (d *Director) note(s *seat) {
+	if s.op.Conn == "" {
+		return
+	}
 	conn, l := s.op.Conn, d.locking(s.op)
 	s.keeps = s.keeps || l&racelab.MayKeep != 0
-	switch s.op.Kind {
-	case racelab.Begin:
+	switch {
+	case s.op.Kind == racelab.Commit, s.op.Kind == racelab.Rollback, s.op.Fault != racelab.NoFault:
+		s.began[conn], s.holds[conn], s.freed = false, false, true
+		return
+	case s.op.Kind == racelab.Begin:
 		s.began[conn] = s.result.Class == racelab.OK
-	case racelab.Commit, racelab.Rollback:
-		s.began[conn], s.holds[conn] = false, false
-		return true
 	}
 	if !s.began[conn] {
-		return true // a transaction of its own has ended
+		s.freed = true // a transaction of its own has ended
+		return
 	}
 	s.holds[conn] = s.holds[conn] || l&racelab.MayHold != 0
-	return s.result.Class != racelab.OK || l&racelab.MayFree != 0
+	s.freed = s.freed || s.result.Class != racelab.OK || l&racelab.MayFree != 0
 }
 
 // mayWait reports whether an operation may have to wait for what others hold.
@@ -250,8 +379,9 @@ func (d *Director) sessions(conns []racelab.ConnID) []racelab.SessionID {
 	return ids
 }
 
-// closesCycle reports whether s waits, through others, for itself.
-func (d *Director) closesCycle(s *seat, waits []racelab.Wait) bool {
+// cycle lists the sessions on a way from s, each waiting for the next, back to
+// s, which is the first; none if there is no such way.
+func (d *Director) cycle(s *seat, waits []racelab.Wait) []*seat {
 	on := map[racelab.SessionID][]racelab.SessionID{}
 	for _, w := range waits {
 		for _, who := range d.sessions([]racelab.ConnID{w.Conn}) {
@@ -259,16 +389,22 @@ func (d *Director) closesCycle(s *seat, waits []racelab.Wait) bool {
 		}
 	}
 	seen := map[racelab.SessionID]bool{}
-	var reaches func(from racelab.SessionID) bool
-	reaches = func(from racelab.SessionID) bool {
+	var back func(from racelab.SessionID) []*seat
+	back = func(from racelab.SessionID) []*seat {
 		for _, next := range on[from] {
-			if next == s.script.Session || !seen[next] && func() bool { seen[next] = true; return reaches(next) }() {
-				return true
+			if next == s.script.Session {
+				return []*seat{d.seat(from)}
+			}
+			if !seen[next] {
+				seen[next] = true
+				if rest := back(next); rest != nil {
+					return append([]*seat{d.seat(from)}, rest...)
+				}
 			}
 		}
-		return false
+		return nil
 	}
-	return reaches(s.script.Session)
+	return back(s.script.Session)
 }
 
 // drain takes in what has been told already.
@@ -283,27 +419,16 @@ func (d *Director) drain() {
 	}
 }
 
-// listen takes in the next thing told, for at most that long.
-func (d *Director) listen(ctx context.Context, most time.Duration) error {
-	timer := time.NewTimer(most)
-	defer timer.Stop()
+// listen takes in the next thing told, or reports false when a beat passes
+// without any.
+func (d *Director) listen(ctx context.Context) (heard bool, err error) {
 	select {
 	case g := <-d.signals:
 		d.hear(g)
-	case <-timer.C:
+		return true, nil
+	case <-d.engine.beat.C:
+		return false, nil
 	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return nil
-}
-
-// next takes in the next thing told, whenever it comes.
-func (d *Director) next(ctx context.Context) error {
-	select {
-	case g := <-d.signals:
-		d.hear(g)
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 }

@@ -2,8 +2,9 @@
 // session, only a function that runs a plan and gives its history.
 //
 // The search is by brute force: every schedule once, those with the fewest
-// preemptions first (M. Musuvathi and S. Qadeer, Iterative Context Bounding,
-// 2007), because most races need one or two, and a person can read those.
+// preemptions and faults first (M. Musuvathi and S. Qadeer, Iterative Context
+// Bounding, 2007), because most races need one or two, and a person can read
+// those.
 package explore
 
 import (
@@ -24,6 +25,8 @@ type Plan struct {
 	// Serial, instead of a schedule, are the calls that run, one after another
 	// in this order.
 	Serial []racelab.CallID
+	// Faults asks for the loss of connections among the choices there are.
+	Faults bool
 }
 
 // A Runner runs a plan. One is used by one goroutine at a time.
@@ -35,6 +38,7 @@ type Search struct {
 	Judge   *check.Judge
 	Budget  int                   // schedules at most; 0 is all
 	Stop    func() bool           // ends the search early if it says so; may be nil
+	Faults  int                   // connections lost in a schedule, at most
 	Random  int                   // that many random schedules, instead of all
 	Seed    uint64                // of the random ones
 	Judged  func(racelab.History) // told of each run that was judged, in order; may be nil
@@ -118,7 +122,7 @@ func (s *Search) Run(ctx context.Context) (Report, error) {
 					return r.finish(false), err
 				}
 			}
-			f.push(items[i].successors(h)...)
+			f.push(items[i].successors(h, s.Faults)...)
 		}
 		if s.Tell != nil {
 			s.Tell(r.Schedules, r.Schedules+f.len())
@@ -153,7 +157,7 @@ func (s *Search) runAll(ctx context.Context, items []item, known recall) ([]race
 					continue
 				}
 				var err error
-				if histories[i], err = run(ctx, Plan{Schedule: items[i].schedule()}); err != nil {
+				if histories[i], err = run(ctx, Plan{Schedule: items[i].schedule(), Faults: s.Faults > 0}); err != nil {
 					cancel(err) // what one worker cannot run the others need not
 				}
 			}

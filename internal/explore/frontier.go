@@ -14,7 +14,8 @@ type item struct {
 	keep      int              // how much of it
 	other     racelab.Choice
 	first     bool // there is an earlier run: keep and other count
-	preempted int
+	preempted int  // preemptions and faults
+	faults    int
 }
 
 func (it item) schedule() racelab.Schedule {
@@ -26,54 +27,73 @@ func (it item) schedule() racelab.Schedule {
 }
 
 // successors are the schedules that differ from an item's run first after the
-// item's own choice.
-func (it item) successors(h racelab.History) []item {
+// item's own choice, or there in the victim of the deadlock that it turned out
+// to close. They have so many faults at most.
+func (it item) successors(h racelab.History, faults int) []item {
 	decisions := decisionsOf(h)
 	base := make([]racelab.Choice, len(decisions))
 	for i, d := range decisions {
 		base[i] = d.chosen
 	}
-	from := 0
-	if it.first {
-		from = it.keep + 1
-	}
 	between := check.Between(h)
 	var urgent, rest []item
 	preempted := 0
+	last := racelab.SessionID("")
 	for i, d := range decisions {
-		last := racelab.SessionID("")
-		if i > 0 {
-			last = decisions[i-1].chosen.Session
-		}
-		if i >= from {
-			for _, c := range d.ready {
-				if c.Session == d.chosen.Session {
-					continue
-				}
-				next := item{base: base, keep: i, other: c, first: true, preempted: preempted + cost(last, c.Session, d.ready)}
-				if between(d.event, last, c.Session) {
-					urgent = append(urgent, next)
-				} else {
-					rest = append(rest, next)
-				}
+		for _, c := range d.ready {
+			if c == d.chosen {
+				continue
+			}
+			if it.first && (i < it.keep || i == it.keep && !isOtherVictim(c, d.chosen)) {
+				continue
+			}
+			next := item{base: base, keep: i, other: c, first: true, preempted: preempted + cost(last, c, d.ready), faults: faultsIn(base[:i]) + faultsIn([]racelab.Choice{c})}
+			switch {
+			case next.faults > faults:
+			case between(d.event, last, c.Session):
+				urgent = append(urgent, next)
+			default:
+				rest = append(rest, next)
 			}
 		}
-		preempted += cost(last, d.chosen.Session, d.ready)
+		preempted += cost(last, d.chosen, d.ready)
+		if !d.chosen.Tick {
+			last = d.chosen.Session
+		}
 	}
 	return append(urgent, rest...)
 }
 
-// cost is 1 if a choice preempts: the last session could have gone on.
-func cost(last, next racelab.SessionID, ready []racelab.Choice) int {
-	if last == "" || last == next {
-		return 0
+// isOtherVictim reports whether a choice is another in nothing but that it
+// names the victim.
+func isOtherVictim(c, chosen racelab.Choice) bool {
+	victim := c.Victim
+	c.Victim = ""
+	return victim != "" && c == chosen
+}
+
+func faultsIn(choices []racelab.Choice) (n int) {
+	for _, c := range choices {
+		if c.Fault != racelab.NoFault {
+			n++
+		}
+	}
+	return n
+}
+
+// cost is what a choice adds to a schedule's rank: 1 if it preempts, because
+// the last session could have gone on, and 1 for a fault.
+func cost(last racelab.SessionID, next racelab.Choice, ready []racelab.Choice) int {
+	n := faultsIn([]racelab.Choice{next})
+	if last == "" || last == next.Session {
+		return n
 	}
 	for _, r := range ready {
 		if r.Session == last {
-			return 1
+			return n + 1
 		}
 	}
-	return 0
+	return n
 }
 
 type decision struct {
@@ -85,8 +105,8 @@ type decision struct {
 func decisionsOf(h racelab.History) []decision {
 	var all []decision
 	for i, e := range h.Events {
-		if e.Kind == racelab.Entered {
-			all = append(all, decision{i, racelab.Choice{Session: e.Op.Session, Step: e.Op.Step}, e.Ready})
+		if c, ok := e.Choice(); ok {
+			all = append(all, decision{i, c, e.Ready})
 		}
 	}
 	return all
@@ -105,8 +125,10 @@ func preemptions(h racelab.History) int {
 	n := 0
 	last := racelab.SessionID("")
 	for _, d := range decisionsOf(h) {
-		n += cost(last, d.chosen.Session, d.ready)
-		last = d.chosen.Session
+		n += cost(last, d.chosen, d.ready)
+		if !d.chosen.Tick {
+			last = d.chosen.Session
+		}
 	}
 	return n
 }
@@ -185,7 +207,9 @@ func (r recall) find(it item) (racelab.History, bool) {
 			} else {
 				same = same && d.chosen == onward(last, d.ready)
 			}
-			last = d.chosen.Session
+			if !d.chosen.Tick {
+				last = d.chosen.Session
+			}
 		}
 		if same {
 			return h, true

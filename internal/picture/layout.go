@@ -130,6 +130,10 @@ func describe(e racelab.Event) (name, text, result string, failed bool) {
 		text = "(" + text + " pass)"
 	}
 	switch rows := e.Result.Rows; {
+	case e.Op.Fault == racelab.DropBefore:
+		return name, text, "not sent: the connection is lost", true
+	case e.Op.Fault == racelab.DropAfter:
+		return name, text, "done, but the connection is lost, and with it the answer", true
 	case e.Result.Class != racelab.OK:
 		return name, text, plain(e.Result.Class.Words()), true
 	case rows == nil:

@@ -38,35 +38,49 @@ var twoByFour = racelab.Scenario{
 	}}}},
 }
 
-// BenchmarkExplore is the time of one schedule of two-by-four, on each engine.
-func BenchmarkExplore(b *testing.B) {
+// BenchmarkSchedule is the time of one schedule of two-by-four, for profiles:
+// BenchmarkTwoByFour is the one that compares.
+func BenchmarkSchedule(b *testing.B) {
 	for _, e := range dsn.Engines {
 		b.Run(e.Name, func(b *testing.B) {
-			enginetest.Require(b, e)
-			server, err := e.Start(b.Context(), "")
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer server.Close()
-			sel, err := stage.Select(&twoByFour, &twoByFour.Strategies[0], e, "")
-			if err != nil {
-				b.Fatal(err)
-			}
-			cell, err := sel.NewCell(b.Context(), server, stage.Controlled{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer cell.Close()
-			plans := []explore.Plan{}
+			_, cells, schedules := openCells(b, e, &twoByFour, 1)
+			next := 0
 			for b.Loop() {
-				plan := explore.Plan{}
-				if len(plans) > 0 {
-					plan = plans[b.N%len(plans)]
-				}
-				if _, err := cell.Run(b.Context(), plan); err != nil {
+				if _, err := cells[0].Run(b.Context(), explore.Plan{Schedule: schedules[next]}); err != nil {
 					b.Fatal(err)
 				}
+				next = (next + 1) % len(schedules)
 			}
 		})
 	}
+}
+
+// openCells opens cells and finds all the schedules there are.
+func openCells(b *testing.B, e racelab.Engine, s *racelab.Scenario, workers int) (racelab.Server, []*stage.Cell, []racelab.Schedule) {
+	enginetest.Require(b, e)
+	server, err := e.Start(b.Context(), "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { server.Close() })
+	sel, err := stage.Select(s, &s.Strategies[0], e, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var cells []*stage.Cell
+	for range workers {
+		c, err := sel.NewCell(b.Context(), server, stage.Controlled{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { c.Close() })
+		cells = append(cells, c)
+	}
+	var schedules []racelab.Schedule
+	search := sel.Search(cells[:1])
+	search.Judged = func(h racelab.History) { schedules = append(schedules, explore.ScheduleOf(h)) }
+	if _, err := search.Run(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return server, cells, schedules
 }

@@ -42,7 +42,7 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 	}
 	c := &Cell{
 		selection: s, how: how, world: world, roles: cast(s.Scenario, how.Sessions),
-		engine: &control.Engine{World: world, Dialect: s.Engine.Dialect, Level: s.Level},
+		engine: control.NewEngine(world, s.Engine.Dialect, s.Level),
 	}
 	for i := range c.roles {
 		c.intakes = append(c.intakes, sqlgate.New(world, s.Engine.Dialect, racelab.Letter(i)))
@@ -52,6 +52,7 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 
 // Close gives up the world.
 func (c *Cell) Close() error {
+	c.engine.Close()
 	var errs []error
 	for _, i := range c.intakes {
 		errs = append(errs, i.Close())
@@ -71,12 +72,23 @@ func (c *Cell) Calls() [][]racelab.CallID {
 }
 
 // Run runs a plan from the world's beginning.
-func (c *Cell) Run(ctx context.Context, p explore.Plan) (h racelab.History, err error) {
+func (c *Cell) Run(ctx context.Context, p explore.Plan) (racelab.History, error) {
+	d := control.NewDirector(c.engine)
+	h, err := c.direct(ctx, d, p)
+	for tries := 1; errors.Is(err, control.ErrLate) && tries < 4; tries++ {
+		patience := 4 * d.Patience
+		d = control.NewDirector(c.engine)
+		d.Patience = patience
+		h, err = c.direct(ctx, d, p)
+	}
+	return h, err
+}
+
+func (c *Cell) direct(ctx context.Context, d *control.Director, p explore.Plan) (h racelab.History, err error) {
 	if err := c.world.Reset(ctx); err != nil {
 		return h, err
 	}
-	d := control.NewDirector(c.engine)
-	d.Then, d.Serial = p.Then, p.Serial
+	d.Then, d.Serial, d.Faults = p.Then, p.Serial, p.Faults
 	processes := make([]Process, max(c.how.Processes, 1))
 	for i := range processes {
 		processes[i].memory = d
@@ -119,7 +131,7 @@ func (c *Cell) call(ctx context.Context, id racelab.SessionID, role racelab.Role
 		Window: func(context.Context) error { return nil },
 	}
 	value, err := protect(ctx, st.Body[role.Name], env)
-	return racelab.Result{Value: value, Class: c.engine.Dialect.Classify(err)}
+	return racelab.Result{Value: racelab.ValueOf(value), Class: c.engine.Dialect.Classify(err)}
 }
 
 // Search prepares a search for violations of the selection over cells.

@@ -1,11 +1,8 @@
 package stage
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -22,6 +19,7 @@ type Exploration struct {
 	Time           time.Duration // at most; 0 has no end
 	Random         int           // that many random schedules instead of all
 	Seed           uint64        // of the random ones
+	Faults         int           // connections lost in a schedule, at most
 	InvariantsOnly bool          // leave the serial outcomes out
 	Tell           func(run, known int)
 }
@@ -38,15 +36,6 @@ type Explored struct {
 	Checked   Replay           // of a schedule that passes
 	OutOfTime bool
 }
-
-// A Replay says how many of some replays gave the very same history.
-type Replay struct {
-	OK, Of    int
-	Different string // what was different, the first time
-}
-
-// replays is how often a finding is run again.
-const replays = 10
 
 // Explore searches the selection's schedules on server.
 func (s Selection) Explore(ctx context.Context, server racelab.Server, x Exploration) (out Explored, err error) {
@@ -65,7 +54,7 @@ func (s Selection) Explore(ctx context.Context, server racelab.Server, x Explora
 	}
 	search := s.Search(cells)
 	search.Budget, search.Random, search.Seed, search.Tell = x.Budget, x.Random, x.Seed, x.Tell
-	search.Judge.InvariantsOnly = x.InvariantsOnly
+	search.Faults, search.Judge.InvariantsOnly = x.Faults, x.InvariantsOnly
 	if x.Time > 0 {
 		deadline := time.Now().Add(x.Time)
 		search.Stop = func() bool {
@@ -74,7 +63,14 @@ func (s Selection) Explore(ctx context.Context, server racelab.Server, x Explora
 		}
 	}
 	out.Calls = search.Judge.Calls
+	diverged := noteDivergence(search)
 	out.Report, err = search.Run(ctx)
+	if h, ok := diverged(); ok && Diverged(err) {
+		// The search follows only what it has seen: this is no schedule's fault.
+		if out.Checked, err = cells[0].replayStart(ctx, h, err); err != nil {
+			return out, err
+		}
+	}
 	if f := out.Report.Witness; f != nil {
 		out.Steps = mostSteps(f.History)
 		out.Witness, out.Schedule, out.Judgement = s.run(f.History), f.Schedule, f.Judgement
@@ -82,7 +78,7 @@ func (s Selection) Explore(ctx context.Context, server racelab.Server, x Explora
 	if err != nil {
 		return out, err // with what was found before
 	}
-	if f := out.Report.Passing; f != nil {
+	if f := out.Report.Passing; f != nil && out.Checked.Different == "" {
 		out.Steps = max(out.Steps, mostSteps(f.History))
 		if out.Checked, err = cells[0].replay(ctx, *f, 3); err != nil {
 			return out, err
@@ -114,47 +110,6 @@ func (s Selection) Replay(ctx context.Context, server racelab.Server, how Contro
 
 func (s Selection) run(h racelab.History) *racelab.Run {
 	return &racelab.Run{Scenario: s.Scenario.Name, Strategy: s.Strategy.Name, Engine: s.Engine.Name, Level: s.Level, History: h}
-}
-
-// replay runs a finding's schedule again and compares the histories, which
-// have to be the same to the byte.
-func (c *Cell) replay(ctx context.Context, f explore.Finding, times int) (r Replay, err error) {
-	want, err := json.Marshal(f.History.Events)
-	if err != nil {
-		return r, err
-	}
-	r.Of = times
-	for range times {
-		h, err := c.Run(ctx, explore.Plan{Schedule: f.Schedule})
-		if err != nil {
-			return r, fmt.Errorf("replay %s: %w", f.Schedule, err)
-		}
-		got, err := json.Marshal(h.Events)
-		if err != nil {
-			return r, err
-		}
-		if bytes.Equal(want, got) {
-			r.OK++
-		} else if r.Different == "" {
-			r.Different = difference(f.History, h)
-		}
-	}
-	return r, nil
-}
-
-// difference names the first event in which two histories are not the same.
-func difference(a, b racelab.History) string {
-	for i, e := range a.Events {
-		if i >= len(b.Events) {
-			return fmt.Sprintf("%s %s was missing", e.Op.Name(), e.Kind)
-		}
-		x, _ := json.Marshal(e)
-		y, _ := json.Marshal(b.Events[i])
-		if !bytes.Equal(x, y) {
-			return fmt.Sprintf("%s %s was %s, and then %s", e.Op.Name(), e.Kind, x, y)
-		}
-	}
-	return fmt.Sprintf("%d events more", len(b.Events)-len(a.Events))
 }
 
 // mostSteps counts the steps of the call that has the most.

@@ -3,7 +3,6 @@ package tables
 
 import (
 	"cmp"
-	"context"
 	"database/sql"
 	"fmt"
 	"slices"
@@ -11,35 +10,8 @@ import (
 	"github.com/racelab/racelab"
 )
 
-// Querier is what Read needs of a *sql.DB, *sql.Conn or *sql.Tx.
-type Querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// Read returns the named tables whole, each with its rows in an order that
-// depends on their values only: a table is a multiset. The names are those of
-// the scenario, which are plain identifiers.
-func Read(ctx context.Context, q Querier, names []string) (racelab.State, error) {
-	state := make(racelab.State, 0, len(names))
-	for _, name := range names {
-		rows, err := q.QueryContext(ctx, "SELECT * FROM "+name)
-		if err != nil {
-			return nil, fmt.Errorf("read table %s: %w", name, err)
-		}
-		t, err := Scan(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read table %s: %w", name, err)
-		}
-		t.Name = name
-		Sort(t.Rows)
-		state = append(state, t)
-	}
-	return state, nil
-}
-
-// Scan reads rows to their end and closes them.
+// Scan reads rows to the end of their result set.
 func Scan(rows *sql.Rows) (racelab.Table, error) {
-	defer rows.Close()
 	columns, err := rows.Columns()
 	if err != nil {
 		return racelab.Table{}, err
@@ -62,8 +34,8 @@ func Scan(rows *sql.Rows) (racelab.Table, error) {
 	return t, rows.Err()
 }
 
-// Sort orders rows by their values, column by column: numbers by size, and
-// values of different types by the name of the type.
+// Sort orders rows by their values, column by column, because a table is a
+// multiset: numbers by size, and values of different types by the name of the type.
 func Sort(rows [][]racelab.Value) {
 	slices.SortFunc(rows, func(a, b []racelab.Value) int {
 		for i := range min(len(a), len(b)) {

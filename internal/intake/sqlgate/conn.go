@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
+	"time"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/sqltext"
@@ -18,14 +19,23 @@ type conn struct {
 	under  racelab.Conn
 	driver driver.Conn
 
-	inTx bool
-	lost bool // not to be used again
+	inTx    bool
+	lost    bool // not to be used again
+	dropped bool // by a fault: there is nothing any more to talk to
 
-	loses bool // it has been told to lose deadlocks
+	loses time.Duration // what it has been told about deadlocks, or unsaid
+	said  bool          // in the transaction that is open, if one is
 }
+
+// unsaid is what a connection knows about deadlocks when the transaction in
+// which it was told has been rolled back: all sorts of things.
+const unsaid = -1
 
 // do passes one operation through the gate: run gives it to the engine.
 func (c *conn) do(ctx context.Context, kind racelab.OpKind, text string, args []driver.NamedValue, run func() (racelab.Result, error)) error {
+	if c.dropped {
+		return driver.ErrBadConn
+	}
 	op := racelab.Op{Session: c.intake.session, Conn: c.under.ID(), Kind: kind, Text: text, Pos: position()}
 	for _, a := range args {
 		op.Args = append(op.Args, racelab.ValueOf(a.Value))
@@ -36,13 +46,18 @@ func (c *conn) do(ctx context.Context, kind racelab.OpKind, text string, args []
 		return err
 	}
 	var result racelab.Result
-	if err = c.loseDeadlocks(ctx, op.Closer); err == nil {
+	if op.Fault == racelab.DropBefore {
+		err = c.drop(ctx, driver.ErrBadConn)
+	} else if err = ctx.Err(); err != nil {
+		// Not sent. Of the drivers, pgx would say that the connection is bad.
+	} else if err = c.loseDeadlocks(ctx, kind, op.Loses); err == nil {
 		result, err = run()
 	}
-	if kind == racelab.Rollback || result.Class == racelab.Deadlock {
-		c.loses = false // what was said in a transaction is rolled back with it
+	if op.Fault == racelab.DropAfter {
+		result, err = racelab.Result{}, c.drop(ctx, racelab.ErrDropped)
 	}
 	result.Class = c.intake.dialect.Classify(err)
+	c.noteSaid(kind, text, err)
 	if result.Class == racelab.ConnectionLost || result.Class == racelab.Canceled {
 		c.lost = true // what is left of a canceled statement is the driver's secret
 	}
@@ -52,12 +67,35 @@ func (c *conn) do(ctx context.Context, kind racelab.OpKind, text string, args []
 	return err
 }
 
-func (c *conn) loseDeadlocks(ctx context.Context, lose bool) error {
-	if lose == c.loses {
-		return nil
+// drop takes the connection away, and returns err when the engine has forgotten
+// it. A connection that is bad before anything was sent on it is replaced by
+// database/sql, if no transaction was open; the session sees any other loss.
+func (c *conn) drop(ctx context.Context, err error) error {
+	c.dropped = true
+	_ = c.under.Close() // the engine may complain that it went without a word
+	if end := c.intake.world.End(context.WithoutCancel(ctx), []racelab.ConnID{c.under.ID()}); end != nil {
+		return end
 	}
-	c.loses = lose
-	return c.under.LoseDeadlocks(ctx, lose)
+	return err
+}
+
+func (c *conn) loseDeadlocks(ctx context.Context, kind racelab.OpKind, after time.Duration) error {
+	if after == c.loses || kind == racelab.Begin || kind == racelab.Commit || kind == racelab.Rollback {
+		return nil // who waits for no lock closes no deadlock
+	}
+	c.loses, c.said = after, true
+	return c.under.LoseDeadlocks(ctx, after)
+}
+
+// noteSaid follows what becomes of what was said in a transaction.
+func (c *conn) noteSaid(kind racelab.OpKind, text string, err error) {
+	switch words := sqltext.Words(text); {
+	case kind == racelab.Begin:
+		c.said = false
+	case !c.said || err == nil && (len(words) == 0 || !words[0].Is("ROLLBACK")):
+	default:
+		c.loses = unsaid
+	}
 }
 
 func (c *conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (result driver.Result, err error) {
@@ -105,7 +143,7 @@ func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue,
 
 // kindOf tells the statements that end or begin a transaction from the rest.
 func kindOf(text string) racelab.OpKind {
-	words := sqltext.Tokens(text)
+	words := sqltext.Words(text)
 	if len(words) == 0 {
 		return racelab.Exec
 	}
@@ -196,14 +234,24 @@ func (t *tx) end(kind racelab.OpKind, text string, run func() error) error {
 // Close gives the physical connection back to its session, unless it is not
 // fit for another use.
 func (c *conn) Close() error {
-	if c.lost || c.inTx || c.loseDeadlocks(context.Background(), false) != nil {
+	if c.dropped {
+		return nil
+	}
+	if !c.IsValid() || c.inTx || c.loseDeadlocks(context.Background(), racelab.Exec, 0) != nil {
 		return c.under.Close()
 	}
 	c.intake.giveBack(c.under)
 	return nil
 }
 
-func (c *conn) IsValid() bool { return !c.lost }
+// IsValid asks the driver too: a context that ends just when its statement has
+// succeeded may take the connection with it.
+func (c *conn) IsValid() bool {
+	if v, ok := c.driver.(driver.Validator); ok && !v.IsValid() {
+		return false
+	}
+	return !c.lost
+}
 
 func (c *conn) ResetSession(ctx context.Context) error {
 	if c.lost {
