@@ -10,9 +10,9 @@ import (
 
 // choose returns who goes next and how: nil and no choice when all is done, nil
 // and a tick when time passes.
-func (d *Director) choose(schedule racelab.Schedule, i int, last *seat) (*seat, racelab.Choice, error) {
-	if i < len(schedule) {
-		return d.scheduled(schedule[i], i)
+func (d *Director) choose() (*seat, racelab.Choice, error) {
+	if d.at < len(d.schedule) {
+		return d.scheduled(d.schedule[d.at], d.at)
 	}
 	ready := d.ready()
 	if len(ready) == 0 {
@@ -25,7 +25,7 @@ func (d *Director) choose(schedule racelab.Schedule, i int, last *seat) (*seat, 
 	case d.Then != nil:
 		c = d.Then(ready)
 	default:
-		c = onward(last, ready)
+		c = onward(d.last, ready)
 	}
 	if c.Tick {
 		return nil, c, nil
@@ -132,16 +132,19 @@ func (d *Director) scheduled(c racelab.Choice, i int) (*seat, racelab.Choice, er
 	return s, c, nil
 }
 
-// ordered is a seat's operation as choice i of the schedule, or after it, wants
-// it done.
-func (d *Director) ordered(s *seat, c racelab.Choice, schedule racelab.Schedule, i int) racelab.Op {
+// untilClosed is how much longer a victim that does not close its deadlock
+// waits before it looks: the other steps come in between.
+const untilClosed = 10
+
+// ordered is a seat's operation as the choice that was made wants it done.
+func (d *Director) ordered(s *seat, c racelab.Choice) racelab.Op {
 	op := s.op
 	op.Fault, op.Victim = c.Fault, c.Victim
 	switch {
-	case isVictimLater(s.script.Session, schedule, i):
-		op.Loses = d.Patience
+	case isVictimLater(s.script.Session, d.schedule, d.at):
+		op.Loses = untilClosed * d.engine.patient
 	case op.Victim == "" && len(d.conns(waiting)) > 0: // only then can it close a deadlock
-		op.Loses = time.Millisecond
+		op.Loses = d.engine.patient
 	}
 	return op
 }

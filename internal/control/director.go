@@ -33,9 +33,16 @@ type Director struct {
 	signals chan signal
 	over    chan struct{} // closed when the run is over, for whoever still comes to the gate
 	players sync.WaitGroup
-	current *seat         // whose own code runs
-	arrived int           // how many times a session has begun to wait
-	now     time.Duration // virtual
+	running atomic.Pointer[lent]
+
+	// What follows belongs to whoever has the baton.
+	schedule racelab.Schedule
+	at       int           // how many decisions have been made
+	ahead    *decision     // that has been made already
+	last     *seat         // that was let in
+	current  *seat         // whose own code runs
+	arrived  int           // how many times a session has begun to wait
+	now      time.Duration // virtual
 
 	mu     sync.Mutex
 	events []racelab.Event
@@ -45,11 +52,10 @@ type Director struct {
 	// run whole.
 	Then   func(ready []racelab.Choice) racelab.Choice
 	Serial []racelab.CallID
+	// Loose leaves out the choices of the schedule that do not fit.
+	Loose bool
 	// Faults says that the loss of a connection is a choice too.
 	Faults bool
-	// Patience is how long a session that is to lose a deadlock waits until it
-	// looks for it.
-	Patience time.Duration
 }
 
 // An Engine is what a director asks of a world, and what it has learned of it
@@ -61,6 +67,7 @@ type Engine struct {
 	locking map[string]racelab.Locking // by text
 	beat    *time.Ticker
 	idle    []*player
+	patient time.Duration // how long a session waits until it looks for a deadlock that it closes
 }
 
 // A player is a goroutine that plays sessions, one after another: a new one
@@ -92,8 +99,12 @@ func (e *Engine) player() *player {
 
 // NewEngine prepares for directing runs in a world.
 func NewEngine(w racelab.World, d racelab.Dialect, l racelab.Level) *Engine {
-	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, beat: time.NewTicker(beat)}
+	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, beat: time.NewTicker(beat), patient: 2 * time.Millisecond}
 }
+
+// Wait makes sessions wait longer before they look for deadlocks, in this
+// engine's runs from now on: after ErrLate.
+func (e *Engine) Wait() { e.patient *= 4 }
 
 // Close frees the engine.
 func (e *Engine) Close() {
@@ -126,9 +137,11 @@ type seat struct {
 	op     racelab.Op     // parked, in the engine or held
 	result racelab.Result // held
 	turn   int            // waiting: how many had begun to before
+	at     int            // where the history has that the operation went in
 
 	gate  sync.Mutex      // one operation of the session at a time
 	step  int             // guarded by gate
+	baton bool            // guarded by gate: the session has it
 	call  racelab.CallID  // written in the session's own code
 	enter chan racelab.Op // lets in, as the operation is to be done
 	leave chan struct{}   // lets the result be seen
@@ -153,7 +166,7 @@ type signal struct {
 // NewDirector makes the gate for one run of scripts. The sessions' databases
 // are opened with it, and then Run runs them.
 func NewDirector(e *Engine) *Director {
-	return &Director{engine: e, over: make(chan struct{}), Patience: 20 * time.Millisecond}
+	return &Director{engine: e, over: make(chan struct{})}
 }
 
 // errOver ends the operations of a run that is over.
@@ -165,7 +178,19 @@ func (d *Director) Enter(_ context.Context, op racelab.Op) (racelab.Op, error) {
 	s.gate.Lock()
 	s.step++
 	op.Step, op.Call = s.step, s.call
-	if !d.tell(signal{seat: s, event: racelab.Entered, op: op}) {
+	var next *seat
+	if s.baton {
+		s.baton = false
+		d.note(s)
+		s.op, s.state = op, parked
+		next = d.goOn()
+	}
+	switch {
+	case next == s:
+		return s.op, nil
+	case next != nil:
+		d.hand(next)
+	case !d.tell(signal{seat: s, event: racelab.Entered, op: op}):
 		s.gate.Unlock()
 		return op, errOver
 	}
@@ -184,6 +209,7 @@ func (d *Director) Leave(_ context.Context, op racelab.Op, r racelab.Result) err
 	defer s.gate.Unlock()
 	s.result = r
 	if r.Class != racelab.ConnectionLost && s.pass.CompareAndSwap(true, false) {
+		s.baton = true
 		d.log(racelab.Event{Kind: racelab.Left, Op: op, Result: r})
 		return nil
 	}
@@ -238,7 +264,8 @@ func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.S
 		})
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	err := d.direct(ctx, schedule)
+	d.schedule = schedule
+	err := d.direct(ctx)
 	cancel()
 	close(d.over)
 	if e := d.dismiss(); err == nil {
@@ -293,7 +320,7 @@ func (d *Director) dismiss() error {
 // contexts have ended.
 const dismissal = 5 * time.Second
 
-func (d *Director) direct(ctx context.Context, schedule racelab.Schedule) error {
+func (d *Director) direct(ctx context.Context) error {
 	for _, s := range d.seats {
 		s.state, d.current = ownCode, s
 		s.player = d.engine.player()
@@ -306,22 +333,21 @@ func (d *Director) direct(ctx context.Context, schedule racelab.Schedule) error 
 			return err
 		}
 	}
-	var last *seat
-	for i := 0; ; i++ {
-		s, c, err := d.choose(schedule, i, last)
+	for {
+		n := d.next()
 		switch {
-		case err != nil:
-			return err
-		case c.Tick:
+		case n.err != nil:
+			return n.err
+		case n.choice.Tick:
 			ready := d.ready()
 			d.now, _ = d.wakesNext()
 			d.log(racelab.Event{Kind: racelab.Ticked, Ready: ready})
+			d.at++
 			continue
-		case s == nil:
+		case n.seat == nil:
 			return nil
 		}
-		last = s
-		if err := d.take(ctx, s, d.ordered(s, c, schedule, i)); err != nil {
+		if err := d.take(ctx, n.seat, d.ordered(n.seat, n.choice)); err != nil {
 			return err
 		}
 	}
@@ -335,6 +361,18 @@ func (d *Director) play(ctx context.Context, s *seat) {
 		d.log(racelab.Event{Kind: racelab.Called, Op: op})
 		r := c.Run(ctx)
 		d.log(racelab.Event{Kind: racelab.Returned, Op: op, Result: r})
+	}
+	s.gate.Lock()
+	baton := s.baton
+	s.baton = false
+	s.gate.Unlock()
+	if baton {
+		d.note(s)
+		s.state = done
+		if next := d.goOn(); next != nil {
+			d.hand(next)
+			return
+		}
 	}
 	d.tell(signal{seat: s, end: true})
 }
@@ -352,13 +390,10 @@ func (d *Director) tell(g signal) bool {
 // hear takes in what a session tells.
 func (d *Director) hear(g signal) {
 	s := g.seat
-	switch {
-	case g.event == racelab.Left:
+	if g.event == racelab.Left {
 		s.state = held
 		d.note(s)
 		return
-	case s.state == inEngine:
-		d.note(s) // it has passed, and told nobody
 	}
 	if g.end {
 		s.state = done

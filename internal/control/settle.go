@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -17,25 +18,20 @@ var ErrServerLost = errors.New("the server was lost")
 // take lets a session's operation in, waits until the engine has settled, and
 // hands over what is done.
 func (d *Director) take(ctx context.Context, s *seat, op racelab.Op) (err error) {
-	at := d.log(racelab.Event{Kind: racelab.Entered, Op: op, Ready: d.ready()})
-	d.current, s.op, s.state, s.freed = s, op, inEngine, false
-	mayWait := d.mayWait(s)
-	others := d.conns(waiting)
-	// Whoever cannot wait, and frees nobody, may go on by itself.
-	pass := op.Conn == "" || !mayWait && len(others) == 0 && op.Fault == racelab.NoFault && op.Victim == ""
-	thaw, err := d.freeze(ctx, others)
+	mayWait, baton := op.Conn != "" && d.mayWait(s), d.passes(s, op)
+	thaw, err := d.freeze(ctx, d.conns(waiting))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, thaw()) }()
-	s.pass.Store(pass)
+	d.admit(s, op, baton)
 	s.enter <- op
-	if pass {
-		if passed, err := d.follow(ctx, s); passed || err != nil {
+	if baton {
+		if s, err = d.follow(ctx); s == nil || err != nil {
 			return err
 		}
 	}
-	if err := d.settle(ctx, s, at, mayWait); err != nil {
+	if err := d.settle(ctx, s, mayWait); err != nil {
 		return err
 	}
 	if err := d.victimised(s); err != nil {
@@ -80,44 +76,16 @@ func (d *Director) freeze(ctx context.Context, conns []racelab.ConnID) (thaw fun
 	return func() error { return d.engine.World.Thaw(conns...) }, nil
 }
 
-// follow waits until an operation with a pass has brought its session to the
-// gate again. It reports false if there was cause to take the pass away.
-func (d *Director) follow(ctx context.Context, s *seat) (passed bool, err error) {
-	for beats := 0; s.state == inEngine; {
-		heard, err := d.listen(ctx)
-		if err != nil {
-			return false, err
-		}
-		if beats++; heard || beats < 2 {
-			continue
-		}
-		if !s.pass.Load() { // it runs its own code
-			d.note(s)
-			s.state = ownCode
-			return true, d.await(ctx, s)
-		}
-		if s.op.Conn == "" {
-			continue
-		}
-		blocked, err := d.engine.World.Blocked(ctx, []racelab.ConnID{s.op.Conn})
-		if err != nil {
-			return false, fmt.Errorf("ask whether %s waits: %w", s.op.Name(), err)
-		}
-		if len(blocked) > 0 && s.pass.CompareAndSwap(true, false) {
-			d.waits(s)
-			return false, nil
-		}
-	}
-	return s.state != held, nil
-}
-
 // settle waits until the operation of s is done or waits, and until everybody
-// whom that has freed has moved as far as they get. Its event is at.
-func (d *Director) settle(ctx context.Context, s *seat, at int, mayWait bool) error {
+// whom that has freed has moved as far as they get.
+func (d *Director) settle(ctx context.Context, s *seat, mayWait bool) error {
 	if err := d.watch(ctx, s, mayWait); err != nil {
 		return err
 	}
 	if s.state == held {
+		if s.result.Class == racelab.Deadlock && s.op.Loses > 0 && d.engine.World.Victims() && !d.waited(s) {
+			return ErrLate // too fast to see who was in it
+		}
 		// Where it might have waited, it may also have closed a deadlock that
 		// the engine has ended by failing somebody else.
 		if s.freed || mayWait {
@@ -135,7 +103,7 @@ func (d *Director) settle(ctx context.Context, s *seat, at int, mayWait bool) er
 		if s.state == waiting {
 			s.state = inEngine
 		}
-		return d.settle(ctx, s, at, mayWait)
+		return d.settle(ctx, s, mayWait)
 	}
 	w := waits[of]
 	d.log(racelab.Event{Kind: racelab.Waiting, Op: s.op, On: d.sessions(w.On), What: w.What, Outside: w.Outside})
@@ -147,7 +115,7 @@ func (d *Director) settle(ctx context.Context, s *seat, at int, mayWait bool) er
 		return nil
 	}
 	if d.engine.World.Victims() {
-		d.offer(at, s, cycle)
+		d.offer(s, cycle)
 	}
 	return d.deadlocked(ctx, s, cycle)
 }
@@ -161,7 +129,7 @@ func (d *Director) deadlocked(ctx context.Context, s *seat, cycle []*seat) error
 	if err := d.engine.World.Thaw(d.conns(waiting)...); err != nil {
 		return err
 	}
-	late := time.Now().Add(2*d.Patience + lateAfter)
+	late := time.Now().Add(2*untilClosed*d.engine.patient + lateAfter)
 	for ended := false; !ended; {
 		if _, err := d.listen(ctx); err != nil {
 			return err
@@ -189,18 +157,25 @@ func (d *Director) victimised(s *seat) error {
 	return fmt.Errorf("%w: %s closes no deadlock whose victim is %s", ErrDiverged, s.op.Name(), s.op.Victim)
 }
 
-// ErrLate says that a session that was to lose a deadlock had looked for it
-// before it was closed: the run can be tried again with more Patience.
-var ErrLate = errors.New("the deadlock was closed after its victim had looked for it")
+// waited reports whether the history has that the operation of s waited.
+func (d *Director) waited(s *seat) bool {
+	return slices.ContainsFunc(d.events[s.at:], func(e racelab.Event) bool {
+		return e.Kind == racelab.Waiting && e.Op.Session == s.script.Session
+	})
+}
+
+// ErrLate says that a session looked for a deadlock before it was closed, or
+// before we had seen it: the run can be tried again after Engine.Wait.
+var ErrLate = errors.New("a deadlock was looked for too early")
 
 // lateAfter is twenty times what an engine takes to end a deadlock.
 const lateAfter = 100 * time.Millisecond
 
 // offer adds the other victims to the choices there were.
-func (d *Director) offer(at int, s *seat, cycle []*seat) {
+func (d *Director) offer(s *seat, cycle []*seat) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	e := &d.events[at]
+	e := &d.events[s.at]
 	for _, c := range cycle {
 		if c != s {
 			e.Ready = append(e.Ready, racelab.Choice{Session: s.script.Session, Step: s.op.Step, Victim: c.script.Session})
@@ -216,7 +191,8 @@ func (d *Director) watch(ctx context.Context, s *seat, mayWait bool) error {
 	if !mayWait {
 		pause = askLater
 	}
-	for asked := 0; s.state == inEngine; asked++ {
+	began := time.Now()
+	for s.state == inEngine {
 		for quiet := 0; quiet < pause && s.state == inEngine; {
 			heard, err := d.listen(ctx)
 			if err != nil {
@@ -229,6 +205,9 @@ func (d *Director) watch(ctx context.Context, s *seat, mayWait bool) error {
 		if s.state != inEngine {
 			return nil
 		}
+		if s.op.Conn == "" {
+			continue // shared memory does not wait once it is let in
+		}
 		blocked, err := d.engine.World.Blocked(ctx, []racelab.ConnID{s.op.Conn})
 		if err != nil {
 			return fmt.Errorf("ask whether %s waits: %w", s.op.Name(), err)
@@ -237,16 +216,18 @@ func (d *Director) watch(ctx context.Context, s *seat, mayWait bool) error {
 		if s.state == inEngine && len(blocked) > 0 {
 			d.waits(s)
 		}
-		if asked > askHard {
-			pause = min(askLater+asked-askHard, askSeldom)
+		if pause > 0 || time.Since(began) > askHard {
+			pause = min(askLater+pause, askSeldom)
+		} else {
+			runtime.Gosched() // where the engine is in this process, so that it gets on
 		}
 	}
 	return nil
 }
 
 const (
-	askHard   = 30 // times that the engine is asked in a row: about 1 ms
-	askLater  = 2  // beats: then with pauses that grow
+	askHard   = time.Millisecond // how long the engine is asked again at once
+	askLater  = 2                // beats: then with pauses that grow
 	askSeldom = 25
 )
 

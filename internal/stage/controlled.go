@@ -73,21 +73,20 @@ func (c *Cell) Calls() [][]racelab.CallID {
 
 // Run runs a plan from the world's beginning.
 func (c *Cell) Run(ctx context.Context, p explore.Plan) (racelab.History, error) {
-	d := control.NewDirector(c.engine)
-	h, err := c.direct(ctx, d, p)
-	for tries := 1; errors.Is(err, control.ErrLate) && tries < 4; tries++ {
-		patience := 4 * d.Patience
-		d = control.NewDirector(c.engine)
-		d.Patience = patience
-		h, err = c.direct(ctx, d, p)
+	for tries := 1; ; tries++ {
+		h, err := c.direct(ctx, p)
+		if !errors.Is(err, control.ErrLate) || tries == 4 {
+			return h, err
+		}
+		c.engine.Wait()
 	}
-	return h, err
 }
 
-func (c *Cell) direct(ctx context.Context, d *control.Director, p explore.Plan) (h racelab.History, err error) {
+func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, err error) {
 	if err := c.world.Reset(ctx); err != nil {
 		return h, err
 	}
+	d := control.NewDirector(c.engine)
 	d.Then, d.Serial, d.Faults = p.Then, p.Serial, p.Faults
 	processes := make([]Process, max(c.how.Processes, 1))
 	for i := range processes {
