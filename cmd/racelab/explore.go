@@ -20,6 +20,7 @@ type controlFlags struct {
 	engineFlags
 	sessions, processes int
 	judge               string
+	stepLimit           string
 	json                bool
 }
 
@@ -28,6 +29,7 @@ func (f *controlFlags) add(flags *pflag.FlagSet) {
 	flags.IntVar(&f.sessions, "sessions", 0, "sessions; 0: the scenario's cast; the scenario's roles are dealt out in turn")
 	flags.IntVar(&f.processes, "processes", 1, "simulated processes the sessions are spread over: each has its own mutexes and caches")
 	flags.StringVar(&f.judge, "judge", "serial", "what a run is held against: serial (the outcomes of all serial orders, and the invariants) or invariant")
+	flags.StringVar(&f.stepLimit, "step-limit", "30s", "how long a step may take while nobody is waited for; longer, and the verdict is unknown")
 	flags.BoolVar(&f.json, "json", false, "print one JSON document")
 }
 
@@ -62,6 +64,9 @@ func (f *controlFlags) choose(name string) (c chosen, err error) {
 	}
 	c.name, c.dsn = name, dsn
 	c.how = stage.Controlled{Sessions: f.sessions, Processes: f.processes}
+	if c.how.StepLimit, err = stage.ParseDuration(f.stepLimit); err != nil || c.how.StepLimit <= 0 {
+		return c, usage("--step-limit is %q: give a time, such as 30s", f.stepLimit)
+	}
 	of, mixed, _ := strings.Cut(name, "/")
 	if !strings.Contains(mixed, "=") {
 		s, st, err := stage.Find(scenario.All, name)

@@ -160,12 +160,23 @@ func isBusy(err error) bool {
 	return errors.As(err, &e) && e.Code()&0xff == lib.SQLITE_BUSY
 }
 
+func isConstraint(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == lib.SQLITE_CONSTRAINT
+}
+
 // note keeps what is known of the connection's transaction after a statement
 // has ended with err. world.mu is held.
 func (c *conn) note(text string, err error) {
 	c.parked = false
 	words := sqltext.Words(text)
-	if err != nil || len(words) == 0 {
+	if len(words) == 0 {
+		return
+	}
+	if err != nil {
+		if c.inTx && isConstraint(err) { // it wrote, and took that back; the lock stays
+			c.snapshot, c.writes = true, true
+		}
 		return
 	}
 	second := func(keyword string) bool { return len(words) > 1 && words[1].Is(keyword) }

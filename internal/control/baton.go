@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/racelab/racelab"
 )
@@ -42,6 +43,7 @@ func (d *Director) next() decision {
 type lent struct {
 	seat *seat
 	conn racelab.ConnID
+	name string
 }
 
 // passes reports whether an operation can neither wait nor free anybody.
@@ -61,7 +63,7 @@ func (d *Director) admit(s *seat, op racelab.Op, baton bool) {
 	d.last, d.current = s, s
 	s.op, s.state, s.freed = op, inEngine, false
 	if baton {
-		d.running.Store(&lent{s, op.Conn})
+		d.running.Store(&lent{s, op.Conn, op.Text})
 	}
 	s.pass.Store(baton)
 }
@@ -96,7 +98,7 @@ func (d *Director) hand(s *seat) {
 // follow waits until the baton is back. It returns whose operation is still to
 // be settled: nil if there is none.
 func (d *Director) follow(ctx context.Context) (*seat, error) {
-	run, quiet, before := d.running.Load(), 0, ""
+	run, quiet, before, began := d.running.Load(), 0, "", time.Now()
 	for {
 		select {
 		case g := <-d.signals:
@@ -110,8 +112,11 @@ func (d *Director) follow(ctx context.Context) (*seat, error) {
 		case <-d.engine.beat.C:
 		}
 		if now := d.running.Load(); now != run {
-			run, quiet, before = now, 0, ""
+			run, quiet, before, began = now, 0, "", time.Now()
 			continue
+		}
+		if err := d.overdue(run.seat, began, "has been at its step "+run.name); err != nil {
+			return nil, err
 		}
 		quiet++
 		switch {

@@ -31,7 +31,9 @@ type Director struct {
 	engine  *Engine
 	seats   []*seat
 	signals chan signal
-	over    chan struct{} // closed when the run is over, for whoever still comes to the gate
+	over    chan struct{}   // closed when the run is over, for whoever still comes to the gate
+	life    context.Context // ends then, for whoever is in the engine
+	end     context.CancelFunc
 	players sync.WaitGroup
 	running atomic.Pointer[lent]
 
@@ -67,7 +69,10 @@ type Engine struct {
 	locking map[string]racelab.Locking // by text
 	beat    *time.Ticker
 	idle    []*player
-	patient time.Duration // how long a session waits until it looks for a deadlock that it closes
+	// StepLimit is how long a step may take, in the engine or in a session's
+	// own code, without anybody's being waited for: then control is lost.
+	StepLimit time.Duration
+	patient   time.Duration // how long a session waits until it looks for a deadlock that it closes
 }
 
 // A player is a goroutine that plays sessions, one after another: a new one
@@ -99,7 +104,7 @@ func (e *Engine) player() *player {
 
 // NewEngine prepares for directing runs in a world.
 func NewEngine(w racelab.World, d racelab.Dialect, l racelab.Level) *Engine {
-	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, beat: time.NewTicker(beat), patient: 2 * time.Millisecond}
+	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, beat: time.NewTicker(beat), patient: 2 * time.Millisecond, StepLimit: 30 * time.Second}
 }
 
 // Wait makes sessions wait longer before they look for deadlocks, in this
@@ -141,6 +146,7 @@ type seat struct {
 
 	gate  sync.Mutex      // one operation of the session at a time
 	step  int             // guarded by gate
+	ctx   context.Context // of the operation
 	baton bool            // guarded by gate: the session has it
 	call  racelab.CallID  // written in the session's own code
 	enter chan racelab.Op // lets in, as the operation is to be done
@@ -166,17 +172,24 @@ type signal struct {
 // NewDirector makes the gate for one run of scripts. The sessions' databases
 // are opened with it, and then Run runs them.
 func NewDirector(e *Engine) *Director {
-	return &Director{engine: e, over: make(chan struct{})}
+	d := &Director{engine: e, over: make(chan struct{})}
+	d.life, d.end = context.WithCancel(context.Background())
+	return d
 }
+
+// Running is a context that ends with the run: no statement goes on after it,
+// also if the session gave it none.
+func (d *Director) Running() context.Context { return d.life }
 
 // errOver ends the operations of a run that is over.
 var errOver = errors.New("the run is over")
 
 // Enter implements racelab.Gate.
-func (d *Director) Enter(_ context.Context, op racelab.Op) (racelab.Op, error) {
+func (d *Director) Enter(ctx context.Context, op racelab.Op) (racelab.Op, error) {
 	s := d.seat(op.Session)
 	s.gate.Lock()
 	s.step++
+	s.ctx = ctx
 	op.Step, op.Call = s.step, s.call
 	var next *seat
 	if s.baton {
@@ -268,6 +281,7 @@ func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.S
 	err := d.direct(ctx)
 	cancel()
 	close(d.over)
+	d.end()
 	if e := d.dismiss(); err == nil {
 		err = e
 	}
@@ -334,6 +348,9 @@ func (d *Director) direct(ctx context.Context) error {
 		}
 	}
 	for {
+		if err := d.canceled(ctx); err != nil {
+			return err
+		}
 		n := d.next()
 		switch {
 		case n.err != nil:
@@ -404,7 +421,7 @@ func (d *Director) hear(g signal) {
 
 // await lets a session run its own code until it comes to the gate or ends.
 func (d *Director) await(ctx context.Context, s *seat) error {
-	before := ""
+	before, began := "", time.Now()
 	for beats := 1; s.state == ownCode; beats++ {
 		heard, err := d.listen(ctx)
 		if err != nil {
@@ -413,11 +430,23 @@ func (d *Director) await(ctx context.Context, s *seat) error {
 		if heard || beats%stallBeats != 0 {
 			continue
 		}
+		if err := d.overdue(s, began, "has run its own code"); err != nil {
+			return err
+		}
 		where := s.player.code.waitsOutside()
 		if where != "" && where == before {
 			return fmt.Errorf("%w: session %s %s", ErrStalled, s.script.Session, where)
 		}
 		before = where // a lock that is only being passed on is not there twice
+	}
+	return nil
+}
+
+// overdue is the error that a session has taken longer than the step limit, if
+// it has.
+func (d *Director) overdue(s *seat, began time.Time, doing string) error {
+	if limit := d.engine.StepLimit; time.Since(began) > limit {
+		return fmt.Errorf("%w: session %s %s for %v, and waits for nobody", ErrStalled, s.script.Session, doing, limit)
 	}
 	return nil
 }

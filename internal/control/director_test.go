@@ -48,6 +48,9 @@ func directIn(t *testing.T, e racelab.Engine, world racelab.World, b bodies, sch
 	}
 	engine := control.NewEngine(world, e.Dialect, e.Dialect.Levels[0])
 	defer engine.Close()
+	if stepLimit > 0 {
+		engine.StepLimit = stepLimit
+	}
 	d := control.NewDirector(engine)
 	var scripts []control.Script
 	for i := range len(b) {
@@ -271,6 +274,37 @@ func TestWhatStopsOutsideTheGateIsNamed(t *testing.T) {
 		})
 	}
 }
+
+func TestAStepThatNeverEndsIsSaidSo(t *testing.T) {
+	never := func(ctx context.Context, db *sql.DB) error {
+		var n int
+		return db.QueryRowContext(ctx, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n").Scan(&n)
+	}
+	spins := func(ctx context.Context, _ *sql.DB) error {
+		for ctx.Err() == nil {
+		}
+		return ctx.Err()
+	}
+	for name, c := range map[string]struct {
+		body func(context.Context, *sql.DB) error
+		says string
+	}{
+		"a statement": {never, "session A has been at its step WITH RECURSIVE"},
+		"a loop":      {spins, "session A has run its own code for 50ms, and waits for nobody"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stepLimit = 50 * time.Millisecond
+			defer func() { stepLimit = 0 }()
+			_, err := direct(t, sqlite.Engine, account, bodies{"A": c.body, "B": addTen}, "")
+			if !errors.Is(err, control.ErrStalled) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v, want %q", err, c.says)
+			}
+		})
+	}
+}
+
+// stepLimit is that of the runs of direct, if it is not 0.
+var stepLimit time.Duration
 
 func TestTheSameScheduleGivesTheSameHistory(t *testing.T) {
 	server, err := sqlite.Engine.Start(t.Context(), "")

@@ -39,12 +39,31 @@ func (d *Director) take(ctx context.Context, s *seat, op racelab.Op) (err error)
 	}
 	// The order in which results are seen is ours, so that it is always the
 	// same: first the one that made the step, then those it freed.
+	return d.handOver(ctx, s)
+}
+
+// canceled waits for those whose wait their own contexts have ended, and hands
+// over what came of it: else they would race with the next step.
+func (d *Director) canceled(ctx context.Context) error {
+	for _, s := range d.seats {
+		for s.state == waiting && s.ctx.Err() != nil {
+			if _, err := d.listen(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return d.handOver(ctx, nil)
+}
+
+// handOver lets the results be seen that are there, that of first before the
+// others.
+func (d *Director) handOver(ctx context.Context, first *seat) error {
 	finished := []*seat{}
-	if s.state == held {
-		finished = append(finished, s)
+	if first != nil && first.state == held {
+		finished = append(finished, first)
 	}
 	for _, other := range d.seats {
-		if other != s && other.state == held {
+		if other != first && other.state == held {
 			finished = append(finished, other)
 		}
 	}
@@ -93,7 +112,8 @@ func (d *Director) settle(ctx context.Context, s *seat, mayWait bool) error {
 		}
 		return nil
 	}
-	waits, err := d.engine.World.Waits(ctx, d.conns(waiting))
+	asked := d.conns(waiting)
+	waits, err := d.engine.World.Waits(ctx, asked)
 	if err != nil {
 		return fmt.Errorf("ask who waits for whom: %w", err)
 	}
@@ -106,12 +126,23 @@ func (d *Director) settle(ctx context.Context, s *seat, mayWait bool) error {
 		return d.settle(ctx, s, mayWait)
 	}
 	w := waits[of]
-	d.log(racelab.Event{Kind: racelab.Waiting, Op: s.op, On: d.sessions(w.On), What: w.What, Outside: w.Outside})
-	if w.Outside != "" {
-		return fmt.Errorf("%w: %s waits: %s", ErrStalled, s.op.Name(), w.Outside)
-	}
+	itself := slices.Contains(d.sessions(w.On), s.script.Session)
 	cycle := d.cycle(s, waits)
-	if len(cycle) == 0 {
+	if !d.engine.World.Victims() && !itself && (len(cycle) > 0 || len(waits) < len(asked)) {
+		// The engine has ended a deadlock as it was closed. How much of it is
+		// still to be seen is chance, and so no history.
+		if err := d.deadlocked(ctx, s, cycle); err != nil || s.state != waiting {
+			return err
+		}
+		return d.settle(ctx, s, mayWait)
+	}
+	d.log(racelab.Event{Kind: racelab.Waiting, Op: s.op, On: d.sessions(w.On), What: w.What, Outside: w.Outside})
+	switch {
+	case w.Outside != "":
+		return fmt.Errorf("%w: %s waits: %s", ErrStalled, s.op.Name(), w.Outside)
+	case itself:
+		return fmt.Errorf("%w: session %s waits for itself at %s (%s): another connection of its own is in the way", ErrStalled, s.script.Session, s.op.Name(), s.op.Text)
+	case len(cycle) == 0:
 		return nil
 	}
 	if d.engine.World.Victims() {
@@ -130,7 +161,7 @@ func (d *Director) deadlocked(ctx context.Context, s *seat, cycle []*seat) error
 		return err
 	}
 	late := time.Now().Add(2*untilClosed*d.engine.patient + lateAfter)
-	for ended := false; !ended; {
+	for ended := len(cycle) == 0; !ended; {
 		if _, err := d.listen(ctx); err != nil {
 			return err
 		}
@@ -213,8 +244,15 @@ func (d *Director) watch(ctx context.Context, s *seat, mayWait bool) error {
 			return fmt.Errorf("ask whether %s waits: %w", s.op.Name(), err)
 		}
 		d.drain()
-		if s.state == inEngine && len(blocked) > 0 {
+		switch {
+		case s.state != inEngine:
+			return nil
+		case len(blocked) > 0:
 			d.waits(s)
+			return nil
+		}
+		if err := d.overdue(s, began, fmt.Sprintf("has been at %s (%s)", s.op.Name(), s.op.Text)); err != nil {
+			return err
 		}
 		if pause > 0 || time.Since(began) > askHard {
 			pause = min(askLater+pause, askSeldom)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/check"
@@ -17,6 +18,9 @@ import (
 type Controlled struct {
 	Sessions  int // 0: the scenario's own cast
 	Processes int // simulated; sessions are dealt to them in turn
+	// StepLimit is how long a step may take while nobody is waited for; 0 is
+	// half a minute. Longer, and control is lost.
+	StepLimit time.Duration
 	// Strategies are those of sessions that do not use the selection's own.
 	Strategies map[racelab.SessionID]*racelab.Strategy
 }
@@ -43,6 +47,9 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 	c := &Cell{
 		selection: s, how: how, world: world, roles: cast(s.Scenario, how.Sessions),
 		engine: control.NewEngine(world, s.Engine.Dialect, s.Level),
+	}
+	if how.StepLimit > 0 {
+		c.engine.StepLimit = how.StepLimit
 	}
 	for i := range c.roles {
 		c.intakes = append(c.intakes, sqlgate.New(world, s.Engine.Dialect, racelab.Letter(i)))
@@ -105,7 +112,9 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 			}
 			process := &processes[i%len(processes)]
 			script.Calls = append(script.Calls, control.Call{ID: call, Run: func(ctx context.Context) racelab.Result {
-				return c.call(ctx, id, role, db, process, args)
+				r := c.call(ctx, id, role, db, process, args)
+				c.intakes[i].Settle()
+				return r
 			}})
 		}
 		scripts = append(scripts, script)
@@ -135,12 +144,14 @@ func (c *Cell) call(ctx context.Context, id racelab.SessionID, role racelab.Role
 
 // Search prepares a search for violations of the selection over cells.
 func (s Selection) Search(cells []*Cell) *explore.Search {
-	search := &explore.Search{Judge: &check.Judge{
+	search := &explore.Search{}
+	search.Judge = &check.Judge{
 		Scenario: s.Scenario, Calls: cells[0].Calls(),
 		Serial: func(ctx context.Context, order []racelab.CallID) (racelab.History, error) {
-			return cells[0].Run(ctx, explore.Plan{Serial: order})
+			// The search goes on from these runs: their choices have to be all there are.
+			return cells[0].Run(ctx, explore.Plan{Serial: order, Faults: search.Faults > 0})
 		},
-	}}
+	}
 	for _, c := range cells {
 		search.Runners = append(search.Runners, c.Run)
 	}

@@ -16,24 +16,37 @@ import (
 	"github.com/racelab/racelab/scenario"
 )
 
-// engines starts each engine once for a test, and skips those that are not there.
+// onEngines starts each engine once for a test, and skips those that are not there.
 func onEngines(t *testing.T, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
+	onEnginesThat(t, func(racelab.Engine) bool { return true }, run)
+}
+
+// onEnginesThat leaves out those that do not fit.
+func onEnginesThat(t *testing.T, fit func(racelab.Engine) bool, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
 	for _, e := range dsn.Engines {
+		if !fit(e) {
+			continue
+		}
 		t.Run(e.Name, func(t *testing.T) {
 			enginetest.Require(t, e)
 			server, err := e.Start(t.Context(), "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer func() {
+			t.Cleanup(func() {
 				if err := server.Close(); err != nil {
 					t.Error(err)
 				}
-			}()
+			})
 			run(t, e, server)
 		})
 	}
 }
+
+func isPostgres(e racelab.Engine) bool  { return e.Name == "postgres" }
+func isMySQL(e racelab.Engine) bool     { return e.Name == "mysql" }
+func hasRowLocks(e racelab.Engine) bool { return e.Dialect.Features&racelab.RowLocks != 0 }
+func hasServer(e racelab.Engine) bool   { return e.Dialect.Features&racelab.Concurrent != 0 }
 
 func choose(t *testing.T, e racelab.Engine, name string, l racelab.Level) stage.Selection {
 	t.Helper()
@@ -164,38 +177,64 @@ func TestWorkersDoNotChangeTheReport(t *testing.T) {
 
 // Random schedules twice each: the histories have to be the same to the byte.
 func TestTheSameScheduleGivesTheSameHistory(t *testing.T) {
-	schedules := 60
+	schedules := 1000 // of an engine
 	if testing.Short() {
-		schedules = 10
+		schedules = 40
+	}
+	strategies := map[string]stage.Controlled{
+		"transaction": {}, "atomic-update": {}, "serializable-retry": {},
+		"for-update": {Sessions: 3}, "immediate": {Sessions: 3}, // where the engine has them
 	}
 	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
-		for _, name := range []string{"transaction", "atomic-update", "serializable-retry"} {
-			cell, err := choose(t, e, "deposit/"+name, "").NewCell(t.Context(), server, stage.Controlled{})
-			if err != nil {
-				t.Fatal(err)
+		deposit, _ := scenario.Named("deposit")
+		var names []string
+		for name := range strategies {
+			if st, _ := deposit.Strategy(name); st.Because(e, "") == "" {
+				names = append(names, name)
 			}
-			for i := range schedules {
-				random := rand.New(rand.NewPCG(1, uint64(i)))
-				h, err := cell.Run(t.Context(), explore.Plan{Then: func(ready []racelab.Choice) racelab.Choice {
-					return ready[random.IntN(len(ready))]
-				}})
+		}
+		for _, name := range names {
+			t.Run(name, func(t *testing.T) {
+				cell, err := choose(t, e, "deposit/"+name, "").NewCell(t.Context(), server, strategies[name])
 				if err != nil {
 					t.Fatal(err)
 				}
-				schedule := explore.ScheduleOf(h)
-				again, err := cell.Run(t.Context(), explore.Plan{Schedule: schedule})
-				if err != nil {
-					t.Fatalf("%s: %v", schedule, err)
+				defer cell.Close()
+				for i := range schedules / len(names) {
+					random := rand.New(rand.NewPCG(1, uint64(i)))
+					h, err := cell.Run(t.Context(), explore.Plan{Then: func(ready []racelab.Choice) racelab.Choice {
+						return ready[random.IntN(len(ready))]
+					}})
+					if err != nil {
+						t.Fatal(err)
+					}
+					runAgain(t, cell, h)
 				}
-				first, _ := json.Marshal(h.Events)
-				second, _ := json.Marshal(again.Events)
-				if string(first) != string(second) {
-					t.Fatalf("%s gave\n%s\nand then\n%s", schedule, first, second)
-				}
-			}
-			if err := cell.Close(); err != nil {
-				t.Error(err)
-			}
+			})
 		}
 	})
+}
+
+// runAgain runs the schedule that a history followed, which has to give the
+// same history.
+func runAgain(t *testing.T, cell *stage.Cell, h racelab.History) {
+	t.Helper()
+	schedule := explore.ScheduleOf(h)
+	again, err := cell.Run(t.Context(), explore.Plan{Schedule: schedule})
+	if err != nil {
+		t.Fatalf("%s: %v", schedule, err)
+	}
+	first, second := text(t, h.Events), text(t, again.Events)
+	if first != second {
+		t.Fatalf("%s gave\n%s\nand then\n%s", schedule, first, second)
+	}
+}
+
+func text(t *testing.T, events []racelab.Event) string {
+	t.Helper()
+	b, err := json.Marshal(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -32,11 +32,17 @@ type conn struct {
 const unsaid = -1
 
 // do passes one operation through the gate: run gives it to the engine.
-func (c *conn) do(ctx context.Context, kind racelab.OpKind, text string, args []driver.NamedValue, run func() (racelab.Result, error)) error {
+func (c *conn) do(ctx context.Context, kind racelab.OpKind, text string, args []driver.NamedValue, run func(context.Context) (racelab.Result, error)) error {
 	if c.dropped {
 		return driver.ErrBadConn
 	}
+	if kind != racelab.Commit && kind != racelab.Rollback {
+		c.intake.settle(c)
+	}
 	op := racelab.Op{Session: c.intake.session, Conn: c.under.ID(), Kind: kind, Text: text, Pos: position()}
+	if ctx.Value(byContext{}) != nil {
+		op.Pos = "" // whoever comes first: the session, or database/sql
+	}
 	for _, a := range args {
 		op.Args = append(op.Args, racelab.ValueOf(a.Value))
 	}
@@ -51,7 +57,9 @@ func (c *conn) do(ctx context.Context, kind racelab.OpKind, text string, args []
 	} else if err = ctx.Err(); err != nil {
 		// Not sent. Of the drivers, pgx would say that the connection is bad.
 	} else if err = c.loseDeadlocks(ctx, kind, op.Loses); err == nil {
-		result, err = run()
+		bounded, stop := c.bounded(ctx)
+		result, err = run(bounded)
+		stop()
 	}
 	if op.Fault == racelab.DropAfter {
 		result, err = racelab.Result{}, c.drop(ctx, racelab.ErrDropped)
@@ -60,11 +68,26 @@ func (c *conn) do(ctx context.Context, kind racelab.OpKind, text string, args []
 	c.noteSaid(kind, text, err)
 	if result.Class == racelab.ConnectionLost || result.Class == racelab.Canceled {
 		c.lost = true // what is left of a canceled statement is the driver's secret
+		if !c.dropped && (kind == racelab.Commit || kind == racelab.Rollback || !c.isOpen()) {
+			err = c.drop(ctx, err) // so that its locks are free when the step is over
+		}
 	}
 	if leave := c.gate.Leave(ctx, op, result); leave != nil {
 		return leave
 	}
 	return err
+}
+
+// bounded ends ctx with the gate's run, if the gate has one: whoever gave none
+// of his own would keep the engine busy for ever.
+func (c *conn) bounded(ctx context.Context) (context.Context, func()) {
+	gate, ok := c.gate.(interface{ Running() context.Context })
+	if !ok {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(gate.Running(), cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // drop takes the connection away, and returns err when the engine has forgotten
@@ -104,7 +127,7 @@ func (c *conn) ExecContext(ctx context.Context, text string, args []driver.Named
 		return nil, driver.ErrSkip
 	}
 	kind := kindOf(text)
-	err = c.do(ctx, kind, text, args, func() (racelab.Result, error) {
+	err = c.do(ctx, kind, text, args, func(ctx context.Context) (racelab.Result, error) {
 		result, err = execer.ExecContext(ctx, c.intake.dialect.Rebind(text), args)
 		return affected(kind, result, err), err
 	})
@@ -117,15 +140,15 @@ func (c *conn) QueryContext(ctx context.Context, text string, args []driver.Name
 	if !ok {
 		return nil, driver.ErrSkip
 	}
-	return c.query(ctx, text, args, func() (driver.Rows, error) {
+	return c.query(ctx, text, args, func(ctx context.Context) (driver.Rows, error) {
 		return queryer.QueryContext(ctx, c.intake.dialect.Rebind(text), args)
 	})
 }
 
-func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue, run func() (driver.Rows, error)) (driver.Rows, error) {
+func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue, run func(context.Context) (driver.Rows, error)) (driver.Rows, error) {
 	var buffer *tables.Buffer
-	err := c.do(ctx, racelab.Query, text, args, func() (racelab.Result, error) {
-		rows, err := run()
+	err := c.do(ctx, racelab.Query, text, args, func(ctx context.Context) (racelab.Result, error) {
+		rows, err := run(ctx)
 		if err != nil {
 			return racelab.Result{}, err
 		}
@@ -198,7 +221,7 @@ func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (_ driver.Tx, er
 		text += " READ ONLY"
 	}
 	var under driver.Tx
-	err = c.do(ctx, racelab.Begin, text, nil, func() (racelab.Result, error) {
+	err = c.do(ctx, racelab.Begin, text, nil, func(context.Context) (racelab.Result, error) {
 		if b, ok := c.driver.(driver.ConnBeginTx); ok {
 			under, err = b.BeginTx(ctx, o)
 		} else if o != (driver.TxOptions{}) {
@@ -214,21 +237,33 @@ func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (_ driver.Tx, er
 	}
 	c.inTx = true
 	// database/sql ends a transaction without a context: keep what ctx carries.
-	return &tx{c, under, context.WithoutCancel(ctx)}, nil
+	t := &tx{c, under, context.WithoutCancel(ctx), ctx, make(chan struct{})}
+	c.intake.began(t)
+	return t, nil
 }
+
+// byContext marks the end of a transaction whose context has ended.
+type byContext struct{}
 
 type tx struct {
 	c     *conn
 	under driver.Tx
 	ctx   context.Context
+	begun context.Context // ends the transaction when it ends
+	ended chan struct{}
 }
 
 func (t *tx) Commit() error   { return t.end(racelab.Commit, "COMMIT", t.under.Commit) }
 func (t *tx) Rollback() error { return t.end(racelab.Rollback, "ROLLBACK", t.under.Rollback) }
 
 func (t *tx) end(kind racelab.OpKind, text string, run func() error) error {
+	defer t.c.intake.over(t)
 	t.c.inTx = false
-	return t.c.do(t.ctx, kind, text, nil, func() (racelab.Result, error) { return racelab.Result{}, run() })
+	ctx := t.ctx
+	if t.begun.Err() != nil {
+		ctx = context.WithValue(ctx, byContext{}, true)
+	}
+	return t.c.do(ctx, kind, text, nil, func(context.Context) (racelab.Result, error) { return racelab.Result{}, run() })
 }
 
 // Close gives the physical connection back to its session, unless it is not
@@ -247,10 +282,12 @@ func (c *conn) Close() error {
 // IsValid asks the driver too: a context that ends just when its statement has
 // succeeded may take the connection with it.
 func (c *conn) IsValid() bool {
-	if v, ok := c.driver.(driver.Validator); ok && !v.IsValid() {
-		return false
-	}
-	return !c.lost
+	return !c.lost && c.isOpen()
+}
+
+func (c *conn) isOpen() bool {
+	v, ok := c.driver.(driver.Validator)
+	return !ok || v.IsValid()
 }
 
 func (c *conn) ResetSession(ctx context.Context) error {

@@ -26,6 +26,43 @@ type Intake struct {
 
 	mu   sync.Mutex
 	idle []racelab.Conn
+	open map[*tx]bool // transactions
+}
+
+// Settle returns when transactions whose contexts have ended are rolled back.
+// database/sql does that in a goroutine of its own, if the session does not.
+func (i *Intake) Settle() { i.settle(nil) }
+
+// settle leaves out a connection's own transaction: it may have to wait for
+// what that is doing.
+func (i *Intake) settle(but *conn) {
+	i.mu.Lock()
+	var ending []*tx
+	for t := range i.open {
+		if t.c != but && t.begun.Err() != nil {
+			ending = append(ending, t)
+		}
+	}
+	i.mu.Unlock()
+	for _, t := range ending {
+		<-t.ended
+	}
+}
+
+func (i *Intake) began(t *tx) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.open == nil {
+		i.open = map[*tx]bool{}
+	}
+	i.open[t] = true
+}
+
+func (i *Intake) over(t *tx) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.open, t)
+	close(t.ended)
 }
 
 // New makes the intake of a session.

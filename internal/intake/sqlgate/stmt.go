@@ -38,7 +38,7 @@ func (s *stmt) NumInput() int { return s.under.NumInput() }
 
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (result driver.Result, err error) {
 	kind := kindOf(s.text)
-	err = s.c.do(ctx, kind, s.text, args, func() (racelab.Result, error) {
+	err = s.c.do(ctx, kind, s.text, args, func(ctx context.Context) (racelab.Result, error) {
 		if e, ok := s.under.(driver.StmtExecContext); ok {
 			result, err = e.ExecContext(ctx, args)
 		} else {
@@ -52,7 +52,7 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (resul
 }
 
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	return s.c.query(ctx, s.text, args, func() (driver.Rows, error) {
+	return s.c.query(ctx, s.text, args, func(ctx context.Context) (driver.Rows, error) {
 		if q, ok := s.under.(driver.StmtQueryContext); ok {
 			return q.QueryContext(ctx, args)
 		}
