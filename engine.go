@@ -3,6 +3,7 @@ package racelab
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -110,6 +111,8 @@ type Dialect struct {
 	// To say too much costs time; so does to leave out MayWait or MayHold, for
 	// whoever takes long is asked about anyway.
 	Locking func(text string, l Level) Locking
+	// Isolation says what a level does with what statements read and write.
+	Isolation func(Level) Isolation
 	// Classify says how an operation that returned err ended; nil is OK.
 	Classify func(error) Class
 }
@@ -135,6 +138,18 @@ func (d Dialect) Level(l Level) (Level, error) {
 		names = append(names, string(have))
 	}
 	return "", fmt.Errorf("isolation level %s is not available: there is %s", l, strings.Join(names, ", "))
+}
+
+// Stronger lists the dialect's levels above l, the nearest first.
+func (d Dialect) Stronger(l Level) []Level {
+	var above []Level
+	for _, have := range d.Levels {
+		if have.Compare(l) > 0 {
+			above = append(above, have)
+		}
+	}
+	slices.SortFunc(above, Level.Compare)
+	return above
 }
 
 // Lacks returns the sentence that says why needs is not available, or "".

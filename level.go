@@ -33,6 +33,9 @@ func ParseLevel(s string) (Level, error) {
 	return "", fmt.Errorf("unknown isolation level %q", s)
 }
 
+// Compare orders levels by what they forbid, the weakest first.
+func (l Level) Compare(o Level) int { return slices.Index(levels, l) - slices.Index(levels, o) }
+
 // SQL returns the level as database/sql spells it.
 func (l Level) SQL() sql.IsolationLevel {
 	switch l {

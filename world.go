@@ -33,6 +33,8 @@ type World interface {
 	Freeze(context.Context, []ConnID) error
 	// Thaw undoes Freeze. A connection that is not frozen is left alone.
 	Thaw(...ConnID) error
+	// Schema reads what the tables are.
+	Schema(context.Context) (Schema, error)
 	// State reads the declared tables.
 	State(context.Context) (State, error)
 	// Reset brings the tables back to what the set-up made. No session may

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 type controlFlags struct {
 	engineFlags
 	sessions, processes int
+	only                string
 	judge               string
 	stepLimit           string
 	json                bool
@@ -28,6 +30,7 @@ func (f *controlFlags) add(flags *pflag.FlagSet) {
 	f.engineFlags.add(flags)
 	flags.IntVar(&f.sessions, "sessions", 0, "sessions; 0: the scenario's cast; the scenario's roles are dealt out in turn")
 	flags.IntVar(&f.processes, "processes", 1, "simulated processes the sessions are spread over: each has its own mutexes and caches")
+	flags.StringVar(&f.only, "only", "", "sessions that run, such as A,C; the others do not")
 	flags.StringVar(&f.judge, "judge", "serial", "what a run is held against: serial (the outcomes of all serial orders, and the invariants) or invariant")
 	flags.StringVar(&f.stepLimit, "step-limit", "30s", "how long a step may take while nobody is waited for; longer, and the verdict is unknown")
 	flags.BoolVar(&f.json, "json", false, "print one JSON document")
@@ -64,6 +67,9 @@ func (f *controlFlags) choose(name string) (c chosen, err error) {
 	}
 	c.name, c.dsn = name, dsn
 	c.how = stage.Controlled{Sessions: f.sessions, Processes: f.processes}
+	for _, id := range strings.FieldsFunc(f.only, func(r rune) bool { return r == ',' }) {
+		c.how.Only = append(c.how.Only, racelab.SessionID(id))
+	}
 	if c.how.StepLimit, err = stage.ParseDuration(f.stepLimit); err != nil || c.how.StepLimit <= 0 {
 		return c, usage("--step-limit is %q: give a time, such as 30s", f.stepLimit)
 	}
@@ -130,6 +136,7 @@ func (c chosen) command(verb, name string, f *controlFlags, more ...string) stri
 	add(f.level != "", "--level", string(c.Level))
 	add(f.sessions > 0, "--sessions", strconv.Itoa(f.sessions))
 	add(f.processes > 1, "--processes", strconv.Itoa(f.processes))
+	add(f.only != "", "--only", f.only)
 	add(f.judge != "serial", "--judge", f.judge)
 	for i := 0; i+1 < len(more); i += 2 {
 		add(true, more[i], more[i+1])
@@ -151,9 +158,17 @@ type exploreFlags struct {
 	budget  string
 	workers int
 	faults  int
+	brute   bool
+	bound   int
 	random  int
 	seed    uint64
 	expect  string
+
+	weaken, advise bool
+	baseline       string
+	accept         bool
+
+	save, resume, part string
 }
 
 func exploreCommand() *cobra.Command {
@@ -161,10 +176,14 @@ func exploreCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explore SCENARIO/STRATEGY",
 		Short: "Decide a race: run every interleaving, judge each against serial order",
-		Long: `Runs the strategy's sessions in every order of their operations, on a real engine,
-those with the fewest preemptions first. A run is a violation if no serial order of
-its calls gives what they returned and the state they left, or if an invariant does
-not hold. Calls that the database aborted, or that were refused, count as not run.
+		Long: `Runs the strategy's sessions in every order of their operations that matters, on a
+real engine. A run is a violation if no serial order of its calls gives what they
+returned and the state they left, or if an invariant does not hold. Calls that the
+database aborted, or that were refused, count as not run.
+
+Orders that differ only in steps that do not touch the same rows, locks or snapshots
+come to the same; one of them is run. What is not sure to be exchangeable is not
+exchanged. --brute runs them all, --bound N those with at most N preemptions.
 
 The verdict is for these sessions, at the granularity of statements. A finding is
 run again ten times before it is reported.
@@ -176,8 +195,20 @@ A4(drop before), or after it is done, A4(drop after): then the answer is lost, a
 the call may have happened or not. Where the engine lets itself be told, each session
 of a deadlock is its victim in turn: B3(victim A).
 
-Exit codes: 0 holds, and everything was searched (or the random sample asked for);
-1 violated; 3 unknown: the budget was used up, or control was lost; 2 usage, or a
+--weaken then takes away, one at a time, what protects a strategy that holds: the
+locks of its statements, its level, unique constraints, retries. --advise tries what
+might help one that is violated: the scenario's safe strategies, higher levels, locks
+on what it reads. Each is explored.
+
+--save FILE keeps what a budget leaves to do; --resume FILE goes on with it. With
+--part I/N a process does its share of the search; --resume F1,F2 puts what all of
+them have saved together, and goes on.
+
+--baseline FILE lets findings pass that FILE lists; with --accept this one is put
+into it.
+
+Exit codes: 0 holds, and everything was searched (or the bound or random sample asked
+for), or only a finding of the baseline; 1 violated; 3 unknown: the budget was used up, or control was lost; 2 usage, or a
 strategy that the engine does not have; 4 the engine cannot be reached, or was lost;
 130 Ctrl-C. --expect anomaly turns 0 and 1 round.`,
 		Example: `  racelab explore deposit/transaction
@@ -186,6 +217,8 @@ strategy that the engine does not have; 4 the engine cannot be reached, or was l
   racelab explore deposit/A=for-update,B=read-modify-write --engine mysql
   racelab explore deposit/serializable-retry --sessions 3 --budget 30s --workers 2
   racelab explore deposit/atomic-update --faults 1
+  racelab explore deposit/for-update --engine postgres --weaken
+  racelab explore deposit/transaction --engine postgres --advise
   racelab explore deposit/immediate --random 1000 --seed 7 --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return exploreRun(c, args[0], f) },
@@ -193,15 +226,25 @@ strategy that the engine does not have; 4 the engine cannot be reached, or was l
 	f.add(c.Flags())
 	c.Flags().StringVar(&f.budget, "budget", "60s", "how much to search: a time (30s), a number of schedules (5000), or all")
 	c.Flags().IntVar(&f.workers, "workers", 1, "how many search at once, each in a database of its own")
+	c.Flags().BoolVar(&f.brute, "brute", false, "run all schedules, also those that differ only in the order of what may be exchanged")
+	c.Flags().IntVar(&f.bound, "bound", -1, "run the schedules with so many preemptions and faults at most, and no others")
 	c.Flags().IntVar(&f.faults, "faults", 0, "connections that are lost in a schedule, at most")
 	c.Flags().IntVar(&f.random, "random", 0, "run that many random schedules instead of all")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the random schedules")
 	c.Flags().StringVar(&f.expect, "expect", "holds", "what counts as success: holds or anomaly")
+	c.Flags().BoolVar(&f.weaken, "weaken", false, "if it holds, say which of its protections it needs")
+	c.Flags().BoolVar(&f.advise, "advise", false, "if it is violated, say what helps")
+	c.Flags().StringVar(&f.save, "save", "", "write what is left to do, and what was found, to a file")
+	c.Flags().StringVar(&f.resume, "resume", "", "go on with a saved file, or with those of all parts: F1,F2")
+	c.Flags().StringVar(&f.part, "part", "", "do one of N parts, 1/N to N/N, for --resume to put together")
+	c.Flags().StringVar(&f.baseline, "baseline", "", "file of accepted findings: with no other ones the exit code is 0")
+	c.Flags().BoolVar(&f.accept, "accept", false, "add the finding to the baseline")
 	return c
 }
 
 func (f *exploreFlags) exploration(how stage.Controlled) (stage.Exploration, error) {
 	x := stage.Exploration{
+		Reduced:    !f.brute && f.bound < 0 && f.random == 0,
 		Controlled: how, Workers: f.workers, Faults: f.faults, Random: f.random, Seed: f.seed, InvariantsOnly: f.judge == "invariant",
 	}
 	switch {
@@ -211,10 +254,21 @@ func (f *exploreFlags) exploration(how stage.Controlled) (stage.Exploration, err
 		return x, usage("--faults is %d: give a number from 0 to 3", f.faults)
 	case f.faults > 0 && f.random > 0:
 		return x, usage("--faults and --random do not go together: random schedules lose no connections")
+	case f.weaken && f.advise:
+		return x, usage("--weaken and --advise do not go together: one is for what holds, the other for what is violated")
+	case f.accept && f.baseline == "":
+		return x, usage("--accept needs --baseline FILE")
+	case f.bound < -1:
+		return x, usage("--bound is %d: give a number of preemptions, 0 or more", f.bound)
+	case f.bound >= 0 && f.random > 0:
+		return x, usage("--bound and --random do not go together")
 	case f.random < 0:
 		return x, usage("--random is %d: give a number of schedules", f.random)
 	case f.expect != "holds" && f.expect != "anomaly":
 		return x, usage("--expect is %q: give holds or anomaly", f.expect)
+	}
+	if f.bound >= 0 {
+		x.Bound = &f.bound
 	}
 	if f.budget == "all" {
 		return x, nil
@@ -243,6 +297,15 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := f.frontier(&x); err != nil {
+		return err
+	}
+	known := baseline{}
+	if f.baseline != "" {
+		if known, err = readBaseline(f.baseline, f.accept); err != nil {
+			return err
+		}
+	}
 	began := time.Now()
 	server, err := start(c.Context(), what.Engine, what.dsn)
 	if err != nil {
@@ -254,6 +317,10 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 		progress.at(run)
 	}
 	found, err := what.Explore(c.Context(), server, x)
+	var trials []stage.Trial
+	if verdict, _ := f.verdict(found, lostControl(err)); err == nil && (f.weaken || f.advise) && f.refuseTrials(verdict) == "" {
+		trials, err = f.try(c.Context(), what, server, x, found, progress)
+	}
 	progress.clear()
 	product := server.Product()
 	lost := lostControl(err)
@@ -269,6 +336,20 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	}
 	r := f.report(what, product, found, lost)
 	r.Seconds = time.Since(began).Seconds()
+	if f.save != "" && found.Left != nil {
+		if err := saveFrontier(f.save, *found.Left); err != nil {
+			return err
+		}
+	}
+	if f.weaken || f.advise {
+		r.Trials = f.trialReports(trials)
+	}
+	if r.Verdict == racelab.Violated && f.accept {
+		if err := known.accept(f.baseline, r.finding()); err != nil {
+			return err
+		}
+	}
+	r.Accepted = r.Verdict == racelab.Violated && (f.accept || slices.Contains(known.Accepted, r.finding()))
 	if f.json {
 		err = writeJSON(c.OutOrStdout(), r)
 	} else {
@@ -279,6 +360,9 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	}
 	if interrupted {
 		return exitCode(exitInterrupted)
+	}
+	if r.Accepted {
+		return nil
 	}
 	return exitCode(exploreCode(r.Verdict, f.expect))
 }
@@ -296,7 +380,7 @@ func explorationError(ctx context.Context, what chosen, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	if stage.Diverged(err) {
+	if stage.Diverged(err) || errors.Is(err, stage.ErrForeign) {
 		return usage("%w", err)
 	}
 	return &exit{code: exitUnreachable, name: "engine", err: fmt.Errorf("%s on %s: %w", what.name, what.Engine.Name, err)}

@@ -39,6 +39,8 @@ type exploreReport struct {
 	Witness    *exploreWitness       `json:"witness"`
 	Steps      int                   `json:"steps_a_call"`
 	Violations int                   `json:"violations"`
+	Accepted   bool                  `json:"accepted"` // the finding is in the baseline
+	Trials     []trialReport         `json:"trials,omitempty"`
 	Seconds    float64               `json:"seconds"`
 }
 
@@ -89,8 +91,13 @@ func (f exploreFlags) report(what chosen, p racelab.Product, x stage.Explored, l
 		Classes: x.Classes, Deadlocked: x.Deadlocked, Conflicts: x.Conflicts, Steps: x.Steps, Violations: x.Violations,
 		Outcomes: []exploreOutcome{}, Anomalies: []stage.Anomaly{},
 	}
-	if f.random > 0 {
+	switch {
+	case f.random > 0:
 		r.Method = "random"
+	case f.bound >= 0:
+		r.Bound = &f.bound
+	case !f.brute:
+		r.Method = "reduced"
 	}
 	for _, o := range x.Outcomes {
 		r.Outcomes = append(r.Outcomes, exploreOutcome(o))
@@ -109,9 +116,21 @@ func (f exploreFlags) report(what chosen, p racelab.Product, x stage.Explored, l
 	r.Witness = &exploreWitness{
 		Schedule: x.Schedule.String(), Switches: x.Schedule.Switches(), FirstAt: x.FirstFound,
 		Replays: replayCount{x.Replayed.OK, x.Replayed.Of},
-		Command: what.command("run", what.name, &f.controlFlags, "--schedule", x.Schedule.String()),
+		Command: what.command("run", what.name, f.onlyFor(x), "--schedule", x.Schedule.String()),
 	}
 	return r
+}
+
+// onlyFor are the flags for a witness that does without some of the sessions.
+func (f exploreFlags) onlyFor(x stage.Explored) *controlFlags {
+	if x.Only != nil {
+		var names []string
+		for _, id := range x.Only {
+			names = append(names, string(id))
+		}
+		f.only = strings.Join(names, ",")
+	}
+	return &f.controlFlags
 }
 
 // verdict says what the search proves. A finding is one whatever came after,
@@ -129,7 +148,9 @@ func (f exploreFlags) verdict(x stage.Explored, lost error) (racelab.VerdictKind
 		return racelab.Unknown, lost.Error()
 	case x.Violations > 0:
 		return racelab.Unknown, "the finding could not be replayed"
-	case x.OutOfTime || !x.Complete && f.random == 0:
+	case f.part != "":
+		return racelab.Unknown, fmt.Sprintf("this is part %s of a search: --resume puts the parts together", f.part)
+	case x.OutOfTime || !x.Complete && f.random == 0 && !(f.bound >= 0 && x.Bounded):
 		return racelab.Unknown, fmt.Sprintf("the budget (%s) was used up after %s, none of them a violation", f.budget, count(x.Schedules, "schedule"))
 	case x.Conflicts == 0:
 		return racelab.Holds, "nothing conflicted"
@@ -162,6 +183,15 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 		}
 		fmt.Fprintf(&b, "replay   %s\n%s", r.Witness.Command, f.needs())
 	}
+	if r.Accepted {
+		fmt.Fprintf(&b, "accepted in %s\n", printable(f.baseline))
+	}
+	switch why := f.refuseTrials(r.Verdict); {
+	case why != "":
+		fmt.Fprintf(&b, "note     %s\n", why)
+	case r.Trials != nil:
+		printTrials(&b, f, r.Trials)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -189,8 +219,13 @@ func exploreVerdict(r exploreReport) string {
 		return "unknown: " + printable(*r.Reason)
 	}
 	line := "holds: all " + count(r.Schedules, "schedule")
-	if r.Method == "random" {
+	switch {
+	case r.Method == "random":
 		line = "holds: " + count(r.Schedules, "sampled schedule")
+	case r.Bound != nil && !r.Complete:
+		line = fmt.Sprintf("holds: all %s with at most %s", count(r.Schedules, "schedule"), count(*r.Bound, "preemption"))
+	case r.Method == "reduced":
+		line = "holds: all schedules, by " + count(r.Schedules, "run")
 	}
 	switch {
 	case r.Conflicts == 0:

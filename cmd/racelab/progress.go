@@ -24,6 +24,14 @@ func newProgress(w io.Writer, what string, of int) *progress {
 	return p
 }
 
+// label begins to count something else.
+func (p *progress) label(what string) {
+	p.what, p.done, p.of = printable(what)+": schedule", 0, 0
+	if p.w != nil {
+		p.show("")
+	}
+}
+
 func (p *progress) at(done int) {
 	p.done = done
 	if p.w == nil || time.Since(p.shown) < 100*time.Millisecond {

@@ -19,7 +19,7 @@ type runFlags struct {
 	engineFlags
 	runs, sessions, processes int
 	window, timeout, expect   string
-	schedule, judge           string
+	schedule, judge, only     string
 	stepLimit                 string
 	seed                      uint64
 	json                      bool
@@ -49,7 +49,7 @@ loss that was seen 0.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("schedule") {
-				return runSchedule(c, args[0], f.schedule, f.expect, controlFlags{f.engineFlags, f.sessions, f.processes, f.judge, f.stepLimit, f.json})
+				return runSchedule(c, args[0], f.schedule, f.expect, controlFlags{f.engineFlags, f.sessions, f.processes, f.only, f.judge, f.stepLimit, f.json})
 			}
 			return runFree(c, args[0], f)
 		},
@@ -63,6 +63,7 @@ loss that was seen 0.`,
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed for the windows; 0 draws another one each time")
 	c.Flags().StringVar(&f.expect, "expect", "holds", "what counts as success: holds or anomaly")
 	c.Flags().StringVar(&f.schedule, "schedule", "", `under control instead: let the operations in in this order ("A1 B1 A2 B2"), then go on without preemption`)
+	c.Flags().StringVar(&f.only, "only", "", "with --schedule, the sessions that run, such as A,C; the others do not")
 	c.Flags().StringVar(&f.judge, "judge", "serial", "with --schedule, what the run is held against: serial or invariant")
 	c.Flags().StringVar(&f.stepLimit, "step-limit", "30s", "with --schedule, how long a step may take while nobody is waited for")
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document (racelab.run/1, or racelab.replay/1)")

@@ -32,8 +32,9 @@ var Dialect = racelab.Dialect{
 	Int32:    func(column string) string { return column + " INT" },
 	Unsigned: func(column string) string { return column + " INT UNSIGNED" },
 
-	Locking:  locking,
-	Classify: classify,
+	Locking:   locking,
+	Isolation: isolation,
+	Classify:  classify,
 }
 
 func lockName(key int64) string { return fmt.Sprintf("CONCAT(DATABASE(), '-%d')", key) }

@@ -25,8 +25,10 @@ func locking(text string, l racelab.Level) racelab.Locking {
 	first := words[0]
 	switch {
 	case first.Is("BEGIN"), first.Is("START"), first.Is("SAVEPOINT"), first.Is("RELEASE"), first.Is("SET"), first.Is("SHOW"),
-		first.Is("COMMIT"), first.Is("ROLLBACK"):
+		first.Is("COMMIT"):
 		return 0
+	case first.Is("ROLLBACK"): // to a savepoint before the first row: InnoDB's transaction ends
+		return racelab.MayFree
 	case first.Is("SELECT") && l != racelab.Serializable:
 		for _, w := range words {
 			if w.Is("FOR") || w.Is("LOCK") {

@@ -158,7 +158,7 @@ var (
 		"--performance-schema-instrument=%=OFF", "--performance-schema-instrument=wait/lock/metadata/sql/mdl=ON",
 		"--character-set-server=utf8mb4",
 	}
-	mariadbOptions = []string{"--skip-grant-tables", "--innodb-log-file-size=16M"}
+	mariadbOptions = []string{"--skip-grant-tables", "--innodb-purge-rseg-truncate-frequency=1", "--innodb-log-file-size=16M"}
 	mysqlOptions   = []string{"--mysqlx=OFF", "--innodb-redo-log-capacity=16M"}
 	// files must be the same when MySQL initializes and when it runs.
 	files = []string{"--innodb-data-file-path=ibdata1:12M:autoextend"}

@@ -116,7 +116,7 @@ func (s *server) open(ctx context.Context, config racelab.Config) (racelab.World
 	if err != nil {
 		return nil, errors.Join(err, s.drop(name))
 	}
-	w.owned = true
+	w.owned, w.controlled = true, config.Controlled && s.private != nil
 	if err := w.setUp(ctx, config.Setup); err != nil {
 		return nil, errors.Join(fmt.Errorf("set up: %w", err), w.Close())
 	}

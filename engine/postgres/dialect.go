@@ -19,6 +19,7 @@ var dialect = racelab.Dialect{
 	Int32:          func(column string) string { return column + " integer" },
 	Unsigned:       func(column string) string { return fmt.Sprintf("%s integer CHECK (%[1]s >= 0)", column) },
 	Locking:        locking,
+	Isolation:      isolation,
 	Classify:       classify,
 }
 

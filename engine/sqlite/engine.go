@@ -35,8 +35,9 @@ var Engine = racelab.Engine{
 		Unsigned: func(column string) string {
 			return fmt.Sprintf("%s INTEGER CHECK (%[1]s BETWEEN 0 AND 4294967295)", column)
 		},
-		Locking:  locking,
-		Classify: classify,
+		Locking:   locking,
+		Isolation: isolation,
+		Classify:  classify,
 	},
 	Find: func(context.Context) racelab.Found {
 		return racelab.Found{Engine: "sqlite", Found: true, Version: lib.SQLITE_VERSION}

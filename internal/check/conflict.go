@@ -1,6 +1,12 @@
 package check
 
-import "github.com/racelab/racelab"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/racelab/racelab"
+)
 
 // A Pair is two operations of different sessions that touch the same table, at
 // least one of them writing. A is of the lower session.
@@ -65,4 +71,33 @@ func (c *Conflicts) BothOrders() int {
 		}
 	}
 	return n
+}
+
+// A SavedPair is a pair of conflicting operations, and in which orders it has
+// run: 1, 2 or, in both, 3.
+type SavedPair struct {
+	Pair   Pair
+	Orders uint8
+}
+
+// Save lists what has been noted.
+func (c *Conflicts) Save() []SavedPair {
+	all := []SavedPair{}
+	for p, o := range c.orders {
+		all = append(all, SavedPair{p, o})
+	}
+	slices.SortFunc(all, func(a, b SavedPair) int {
+		return strings.Compare(fmt.Sprint(a.Pair), fmt.Sprint(b.Pair))
+	})
+	return all
+}
+
+// Load notes what was saved.
+func (c *Conflicts) Load(pairs []SavedPair) {
+	if c.orders == nil {
+		c.accesses, c.orders = map[string]access{}, map[Pair]uint8{}
+	}
+	for _, p := range pairs {
+		c.orders[p.Pair] |= p.Orders
+	}
 }

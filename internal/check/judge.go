@@ -75,6 +75,15 @@ func (j *Judge) Orders(in map[racelab.CallID]bool) [][]racelab.CallID {
 	return orders
 }
 
+// Only returns a judge of runs in which only these calls run.
+func (j *Judge) Only(calls []racelab.CallID) *Judge {
+	only := &Judge{Scenario: j.Scenario, Serial: j.Serial, InvariantsOnly: j.InvariantsOnly}
+	for _, own := range j.Calls {
+		only.Calls = append(only.Calls, slices.DeleteFunc(slices.Clone(own), func(c racelab.CallID) bool { return !slices.Contains(calls, c) }))
+	}
+	return only
+}
+
 // Judge judges a run. It may have to make serial runs for that.
 func (j *Judge) Judge(ctx context.Context, h racelab.History) (Judgement, error) {
 	if err := j.begin(ctx); err != nil {

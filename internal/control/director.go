@@ -69,10 +69,19 @@ type Engine struct {
 	locking map[string]racelab.Locking // by text
 	beat    *time.Ticker
 	idle    []*player
+	// Meets reports whether an operation may want a lock that one which is done
+	// holds; nil is always. Where it is wrong, a wait is only noticed later.
+	Meets func(op racelab.Op, held Held) bool
 	// StepLimit is how long a step may take, in the engine or in a session's
 	// own code, without anybody's being waited for: then control is lost.
 	StepLimit time.Duration
 	patient   time.Duration // how long a session waits until it looks for a deadlock that it closes
+}
+
+// Held is an operation that may hold locks, because its transaction goes on.
+type Held struct {
+	Op     racelab.Op
+	Result racelab.Result
 }
 
 // A player is a goroutine that plays sessions, one after another: a new one
@@ -155,10 +164,10 @@ type seat struct {
 	pass   atomic.Bool
 	player *player
 
-	began map[racelab.ConnID]bool // connections in a transaction
-	holds map[racelab.ConnID]bool // connections that may hold locks
-	keeps bool                    // locks that no transaction's end frees
-	freed bool                    // the operation may have freed locks
+	began map[racelab.ConnID]bool   // connections in a transaction
+	holds map[racelab.ConnID][]Held // what may hold locks, by connection
+	keeps bool                      // locks that no transaction's end frees
+	freed bool                      // the operation may have freed locks
 }
 
 // A signal is what a session tells the director.
@@ -273,7 +282,7 @@ func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.S
 	for _, script := range scripts {
 		d.seats = append(d.seats, &seat{
 			script: script, enter: make(chan racelab.Op), leave: make(chan struct{}),
-			began: map[racelab.ConnID]bool{}, holds: map[racelab.ConnID]bool{},
+			began: map[racelab.ConnID]bool{}, holds: map[racelab.ConnID][]Held{},
 		})
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -327,7 +327,8 @@ func (d *Director) note(s *seat) {
 	s.keeps = s.keeps || l&racelab.MayKeep != 0
 	switch {
 	case s.op.Kind == racelab.Commit, s.op.Kind == racelab.Rollback, s.op.Fault != racelab.NoFault:
-		s.began[conn], s.holds[conn], s.freed = false, false, true
+		s.began[conn], s.freed = false, true
+		delete(s.holds, conn)
 		return
 	case s.op.Kind == racelab.Begin:
 		s.began[conn] = s.result.Class == racelab.OK
@@ -336,7 +337,9 @@ func (d *Director) note(s *seat) {
 		s.freed = true // a transaction of its own has ended
 		return
 	}
-	s.holds[conn] = s.holds[conn] || l&racelab.MayHold != 0
+	if l&racelab.MayHold != 0 {
+		s.holds[conn] = append(s.holds[conn], Held{s.op, s.result})
+	}
 	s.freed = s.freed || s.result.Class != racelab.OK || l&racelab.MayFree != 0
 }
 
@@ -350,7 +353,7 @@ func (d *Director) mayWait(s *seat) bool {
 			return true
 		}
 		for conn, holds := range other.holds {
-			if holds && conn != s.op.Conn {
+			if conn != s.op.Conn && slices.ContainsFunc(holds, func(h Held) bool { return d.engine.Meets == nil || d.engine.Meets(s.op, h) }) {
 				return true
 			}
 		}

@@ -2,9 +2,8 @@
 // session, only a function that runs a plan and gives its history.
 //
 // The search is by brute force: every schedule once, those with the fewest
-// preemptions and faults first (M. Musuvathi and S. Qadeer, Iterative Context
-// Bounding, 2007), because most races need one or two, and a person can read
-// those.
+// preemptions and faults first (M. Musuvathi and S. Qadeer, Iterative Context Bounding,
+// 2007), because most races need one or two, and a person can read those.
 package explore
 
 import (
@@ -27,6 +26,10 @@ type Plan struct {
 	Serial []racelab.CallID
 	// Faults asks for the loss of connections among the choices there are.
 	Faults bool
+	// Loose leaves out the choices of the schedule that do not fit.
+	Loose bool
+	// Calls are those that run; nil is all.
+	Calls []racelab.CallID
 }
 
 // A Runner runs a plan. One is used by one goroutine at a time.
@@ -36,13 +39,22 @@ type Runner func(context.Context, Plan) (racelab.History, error)
 type Search struct {
 	Runners []Runner // one a worker, each with a database of its own
 	Judge   *check.Judge
-	Budget  int                   // schedules at most; 0 is all
-	Stop    func() bool           // ends the search early if it says so; may be nil
-	Faults  int                   // connections lost in a schedule, at most
-	Random  int                   // that many random schedules, instead of all
-	Seed    uint64                // of the random ones
-	Judged  func(racelab.History) // told of each run that was judged, in order; may be nil
-	Tell    func(run, known int)  // told after each batch; known: schedules run or waiting; may be nil
+	// Relation tells which steps may be exchanged: then one of the schedules
+	// that differ in nothing else is run. nil runs them all.
+	Relation *check.Relation
+	Bound    *int        // preemptions and faults at most, with no relation; nil is any number
+	Budget   int         // schedules at most; 0 is all
+	Stop     func() bool // ends the search early if it says so; may be nil
+	Faults   int         // connections lost in a schedule, at most
+	Random   int         // that many random schedules, instead of all
+	Seed     uint64      // of the random ones
+	// Fingerprint is of all that a saved frontier depends on.
+	Fingerprint string
+	Resume      *Frontier             // what an earlier search has left; nil begins
+	Part        Part                  // of the search that is to be done
+	Left        *Frontier             // after Run: what is left
+	Judged      func(racelab.History) // told of each run that was judged, in order; may be nil
+	Tell        func(run, known int)  // told after each batch; known: schedules run or waiting; may be nil
 }
 
 // A Finding is a schedule whose run is a violation.
@@ -50,7 +62,8 @@ type Finding struct {
 	Schedule  racelab.Schedule
 	History   racelab.History
 	Judgement check.Judgement
-	Preempted int
+	Preempted int              // preemptions and faults
+	Calls     []racelab.CallID // that run; nil is all
 }
 
 // An OutcomeCount is an outcome and how many schedules came to it.
@@ -63,9 +76,10 @@ type OutcomeCount struct {
 // A Report is what a search gave. It does not depend on the number of workers.
 type Report struct {
 	Complete   bool
-	Schedules  int // that were run, the serial ones among them
-	Serial     int // runs of calls one after another
-	Aborted    int // schedules in which a call was aborted
+	Bounded    bool // everything up to the bound was run, and there is more
+	Schedules  int  // that were run, the serial ones among them
+	Serial     int  // runs of calls one after another
+	Aborted    int  // schedules in which a call was aborted
 	Classes    map[racelab.Class]int
 	Deadlocked int
 	Violations int
@@ -76,8 +90,8 @@ type Report struct {
 	Passing    *Finding // a schedule with the most switches that is no violation; nil if there is none
 }
 
-// batch is how many schedules are run before their successors are queued. It
-// is the same for any number of workers, and so is everything that follows.
+// batch is how many schedules are run before what follows from them is queued.
+// It is the same for any number of workers, and so is everything that follows.
 const batch = 32
 
 // Run searches. On an error the report is of what was searched before.
@@ -89,7 +103,6 @@ func (s *Search) Run(ctx context.Context) (Report, error) {
 			all[c] = true
 		}
 	}
-	f := &frontier{}
 	var serial []racelab.History
 	for _, order := range s.Judge.Orders(all) {
 		h, err := s.Judge.Serial(ctx, order)
@@ -106,30 +119,108 @@ func (s *Search) Run(ctx context.Context) (Report, error) {
 		return s.sample(ctx, r)
 	}
 	known := newRecall(serial)
-	f.push(item{})
-	for !f.empty() {
-		if s.over(r) {
-			return r.finish(false), nil
+	a, done, err := s.search(ctx, r, serial, known)
+	if err != nil {
+		return r.finish(false), err
+	}
+	left := s.save(r, a)
+	s.Left = &left
+	if f, ok := a.(*frontier); ok {
+		r.Bounded = done && f.cut
+		done = done && !f.cut
+	}
+	return r.finish(done && s.Part.Of == 0), nil
+}
+
+// search runs what there is to run, and returns what is left of it.
+func (s *Search) search(ctx context.Context, r *result, serial []racelab.History, known *recall) (a agenda, done bool, err error) {
+	switch {
+	case s.Resume != nil && s.Resume.Begun:
+		if a, err = s.load(*s.Resume, serial); err == nil {
+			err = s.resume(ctx, r, *s.Resume)
 		}
-		items := f.pop(s.room(r))
-		histories, err := s.runAll(ctx, items, known)
+	case s.Relation == nil:
+		f := &frontier{bound: s.Bound, faults: s.Faults}
+		f.push(item{})
+		a = f
+	case len(serial) == 0:
+		return nil, true, nil
+	default:
+		if done, err = s.work(ctx, r, newHunt(serial), known); err != nil || !done {
+			return nil, false, err
+		}
+		reduced := newReduction(s.Relation, s.Faults)
+		reduced.begin(serial)
+		a = reduced
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	done, err = s.work(ctx, r, a, known)
+	return a, done, err
+}
+
+// An agenda is what is still to be run.
+type agenda interface {
+	pop(most int) []todo
+	// ran is told of a run, in the order in which pop gave them.
+	ran(todo, racelab.History)
+	len() int
+	// split leaves out what other parts of the search do.
+	split(Part)
+}
+
+// A todo is a run to be made: a schedule, and how to go on after it.
+type todo interface {
+	schedule() racelab.Schedule
+	onward() func(ready []racelab.Choice) racelab.Choice
+}
+
+// work runs an agenda to its end, and reports whether it came there.
+func (s *Search) work(ctx context.Context, r *result, a agenda, known *recall) (bool, error) {
+	_, hunts := a.(*hunt)
+	whole := s.Part.Of == 0 || hunts || s.Resume != nil && s.Resume.Part != ""
+	for a.len() > 0 {
+		if !whole && a.len() >= partAtLeast*s.Part.Of {
+			whole = true
+			a.split(s.Part)
+			if s.Part.I > 1 {
+				r.forget() // the first part counts what all have run
+			}
+			continue
+		}
+		if s.over(r) {
+			return false, nil
+		}
+		if hunts && r.FirstFound > 0 {
+			return true, nil
+		}
+		todos := a.pop(s.room(r))
+		histories, fresh, err := s.runAll(ctx, todos, known)
 		if err != nil {
-			return r.finish(false), err
+			return false, err
 		}
 		for i, h := range histories {
-			if !known.has(items[i]) {
+			if fresh[i] {
 				if err := r.add(ctx, h); err != nil {
-					return r.finish(false), err
+					return false, err
 				}
 			}
-			f.push(items[i].successors(h, s.Faults)...)
+			a.ran(todos[i], h)
 		}
 		if s.Tell != nil {
-			s.Tell(r.Schedules, r.Schedules+f.len())
+			s.Tell(r.Schedules, r.Schedules+a.len())
 		}
 	}
-	return r.finish(true), nil
+	if !whole && s.Part.I > 1 {
+		r.forget() // there was too little to divide, and the first part has it all
+	}
+	return true, nil
 }
+
+// partAtLeast is how much there has to be to do for each part of a search
+// before it is divided.
+const partAtLeast = 4
 
 func (s *Search) over(r *result) bool {
 	return s.Budget > 0 && r.Schedules >= s.Budget || s.Stop != nil && s.Stop()
@@ -138,16 +229,17 @@ func (s *Search) over(r *result) bool {
 // room is how many schedules the next batch may have.
 func (s *Search) room(r *result) int {
 	if s.Budget > 0 {
-		return min(batch, s.Budget-r.Schedules)
+		return s.Budget - r.Schedules
 	}
 	return batch
 }
 
-// runAll runs a batch, spread over the workers.
-func (s *Search) runAll(ctx context.Context, items []item, known recall) ([]racelab.History, error) {
+// runAll runs a batch, spread over the workers. What is known already is not
+// run again, and not fresh.
+func (s *Search) runAll(ctx context.Context, todos []todo, known *recall) (histories []racelab.History, fresh []bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	histories := make([]racelab.History, len(items))
+	histories, fresh = make([]racelab.History, len(todos)), make([]bool, len(todos))
 	next := make(chan int)
 	var workers sync.WaitGroup
 	for _, run := range s.Runners {
@@ -157,20 +249,23 @@ func (s *Search) runAll(ctx context.Context, items []item, known recall) ([]race
 					continue
 				}
 				var err error
-				if histories[i], err = run(ctx, Plan{Schedule: items[i].schedule(), Faults: s.Faults > 0}); err != nil {
+				plan := Plan{Schedule: todos[i].schedule(), Then: todos[i].onward(), Faults: s.Faults > 0}
+				if histories[i], err = run(ctx, plan); err != nil {
 					cancel(err) // what one worker cannot run the others need not
 				}
 			}
 		})
 	}
-	for i, it := range items {
-		if h, ok := known.find(it); ok {
+	for i, t := range todos {
+		h, ok := known.find(t)
+		if ok {
 			histories[i] = h
 			continue
 		}
+		fresh[i] = true
 		next <- i
 	}
 	close(next)
 	workers.Wait()
-	return histories, context.Cause(ctx)
+	return histories, fresh, context.Cause(ctx)
 }

@@ -1,6 +1,8 @@
 package explore
 
 import (
+	"slices"
+
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/check"
 )
@@ -26,17 +28,24 @@ func (it item) schedule() racelab.Schedule {
 	return append(append(s, it.base[:it.keep]...), it.other)
 }
 
+func (it item) onward() func([]racelab.Choice) racelab.Choice { return nil }
+
 // successors are the schedules that differ from an item's run first after the
 // item's own choice, or there in the victim of the deadlock that it turned out
 // to close. They have so many faults at most.
 func (it item) successors(h racelab.History, faults int) []item {
+	urgent, rest := it.deviations(h, faults)
+	return append(urgent, rest...)
+}
+
+// deviations are the successors, those at conflicts first.
+func (it item) deviations(h racelab.History, faults int) (urgent, rest []item) {
 	decisions := decisionsOf(h)
 	base := make([]racelab.Choice, len(decisions))
 	for i, d := range decisions {
 		base[i] = d.chosen
 	}
 	between := check.Between(h)
-	var urgent, rest []item
 	preempted := 0
 	last := racelab.SessionID("")
 	for i, d := range decisions {
@@ -61,7 +70,7 @@ func (it item) successors(h racelab.History, faults int) []item {
 			last = d.chosen.Session
 		}
 	}
-	return append(urgent, rest...)
+	return urgent, rest
 }
 
 // isOtherVictim reports whether a choice is another in nothing but that it
@@ -141,11 +150,19 @@ const queued = 2
 
 // A frontier holds the items that are still to be run.
 type frontier struct {
-	few  [queued + 1][]item
-	many []item
+	bound  *int // preemptions and faults at most
+	faults int  // at most
+	cut    bool // something was left out because of the bound
+	few    [queued + 1][]item
+	many   []item
 }
 
 func (f *frontier) push(items ...item) {
+	if f.bound != nil {
+		n := len(items)
+		items = slices.DeleteFunc(items, func(it item) bool { return it.preempted > *f.bound })
+		f.cut = f.cut || len(items) < n
+	}
 	for _, it := range items {
 		if it.preempted <= queued {
 			f.few[it.preempted] = append(f.few[it.preempted], it)
@@ -166,61 +183,124 @@ func (f *frontier) len() int {
 	return n
 }
 
-func (f *frontier) empty() bool { return f.len() == 0 }
-
 // pop takes up to n items, all of the same rank.
-func (f *frontier) pop(n int) []item {
+func (f *frontier) pop(n int) []todo {
+	var todos []todo
+	n = min(n, batch)
 	for i, items := range f.few {
-		if len(items) > 0 {
-			n = min(n, len(items))
-			f.few[i] = items[n:]
-			return items[:n]
+		if len(items) == 0 {
+			continue
 		}
+		n = min(n, len(items))
+		f.few[i] = items[n:]
+		for _, it := range items[:n] {
+			todos = append(todos, it)
+		}
+		return todos
 	}
 	n = min(n, len(f.many))
-	items := make([]item, 0, n)
 	for range n {
-		items = append(items, f.many[len(f.many)-1])
+		todos = append(todos, f.many[len(f.many)-1])
 		f.many = f.many[:len(f.many)-1]
 	}
-	return items
+	return todos
 }
 
-// A recall knows the serial runs, so that no schedule is run twice.
-type recall []racelab.History
+// split keeps a part of what is to be run.
+func (f *frontier) split(p Part) {
+	at := -1
+	others := func(item) bool { at++; return !p.mine(at) }
+	for i := range f.few {
+		f.few[i] = slices.DeleteFunc(slices.Clone(f.few[i]), others)
+	}
+	f.many = slices.DeleteFunc(f.many, others)
+}
 
-func newRecall(serial []racelab.History) recall { return serial }
+func (f *frontier) ran(t todo, h racelab.History) { f.push(t.(item).successors(h, f.faults)...) }
 
-// find returns the serial run that an item's run would be.
-func (r recall) find(it item) (racelab.History, bool) {
-	schedule := it.schedule()
-	for _, h := range r {
-		decisions := decisionsOf(h)
+// A hunt looks for a first finding where one is most likely: it preempts once,
+// at the conflicts that were seen in the serial runs.
+type hunt struct {
+	items []item
+}
+
+func newHunt(serial []racelab.History) *hunt {
+	h := &hunt{}
+	for _, run := range serial {
+		urgent, _ := item{}.deviations(run, 0)
+		for _, it := range urgent {
+			if it.preempted == 1 && len(h.items) < mostHunted {
+				h.items = append(h.items, it)
+			}
+		}
+	}
+	return h
+}
+
+// mostHunted bounds what may be run in vain.
+const mostHunted = 64
+
+func (h *hunt) len() int { return len(h.items) }
+
+func (h *hunt) pop(n int) []todo {
+	n = min(n, few, len(h.items))
+	var todos []todo
+	for _, it := range h.items[:n] {
+		todos = append(todos, it)
+	}
+	h.items = h.items[n:]
+	return todos
+}
+
+func (h *hunt) ran(todo, racelab.History) {}
+
+// split keeps everything: what a hunt finds all parts have to know.
+func (h *hunt) split(Part) {}
+
+// A recall keeps runs, so that no schedule is run twice.
+type recall struct {
+	runs [][]decision
+	of   []racelab.History
+}
+
+func newRecall(serial []racelab.History) *recall {
+	r := &recall{}
+	for _, h := range serial {
+		r.add(h)
+	}
+	return r
+}
+
+func (r *recall) add(h racelab.History) {
+	r.runs, r.of = append(r.runs, decisionsOf(h)), append(r.of, h)
+}
+
+// find returns the run that a todo's would be.
+func (r *recall) find(t todo) (racelab.History, bool) {
+	schedule, then := t.schedule(), t.onward()
+	for i, decisions := range r.runs {
 		if len(decisions) < len(schedule) {
 			continue
 		}
 		same := true
 		last := racelab.SessionID("")
 		for i, d := range decisions {
-			if i < len(schedule) {
-				same = same && d.chosen == schedule[i]
-			} else {
-				same = same && d.chosen == onward(last, d.ready)
+			switch {
+			case !same:
+			case i < len(schedule):
+				same = d.chosen == schedule[i]
+			case then == nil:
+				same = d.chosen == onward(last, d.ready)
 			}
 			if !d.chosen.Tick {
 				last = d.chosen.Session
 			}
 		}
 		if same {
-			return h, true
+			return r.of[i], true
 		}
 	}
 	return racelab.History{}, false
-}
-
-func (r recall) has(it item) bool {
-	_, ok := r.find(it)
-	return ok
 }
 
 // onward is the choice without preemption: the last session, or the lowest.

@@ -50,7 +50,7 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 	}
 	r.Outcomes[at].Count++
 
-	f := Finding{Schedule: ScheduleOf(h), History: h, Judgement: v, Preempted: preemptions(h)}
+	f := findingOf(h, v)
 	if !v.Violated {
 		if r.Passing == nil || f.Schedule.Switches() > r.Passing.Schedule.Switches() {
 			r.Passing = &f
@@ -65,6 +65,16 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 		r.Witness = &f
 	}
 	return nil
+}
+
+// forget takes back all counts but that of the serial runs.
+func (r *result) forget() {
+	r.Report = Report{Serial: r.Serial, Classes: map[racelab.Class]int{}}
+	r.outcomes, r.conflicts = map[string]int{}, check.Conflicts{}
+}
+
+func findingOf(h racelab.History, v check.Judgement) Finding {
+	return Finding{Schedule: ScheduleOf(h), History: h, Judgement: v, Preempted: preemptions(h)}
 }
 
 // simpler orders findings: fewer preemptions, then fewer switches, then fewer

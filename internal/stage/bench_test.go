@@ -17,7 +17,7 @@ import (
 var twoByFour = racelab.Scenario{
 	Name: "two-by-four",
 	Setup: func(racelab.Dialect) []string {
-		return []string{"CREATE TABLE item (id INTEGER PRIMARY KEY, n INTEGER)", "INSERT INTO item VALUES (1, 0), (2, 0)"}
+		return []string{"CREATE TABLE item (id INTEGER PRIMARY KEY, n INTEGER)", "INSERT INTO item VALUES (1, 0), (2, 0), (3, 0)"}
 	},
 	State: []string{"item"},
 	Cast:  []racelab.Role{{Name: "a", Calls: []racelab.Args{{"id": int64(1)}}}, {Name: "a", Calls: []racelab.Args{{"id": int64(2)}}}},
@@ -55,7 +55,8 @@ func BenchmarkSchedule(b *testing.B) {
 	}
 }
 
-// openCells opens cells and finds all the schedules there are.
+// openCells opens cells and finds the schedules there are, up to 100: all of
+// two sessions.
 func openCells(b *testing.B, e racelab.Engine, s *racelab.Scenario, workers int) (racelab.Server, []*stage.Cell, []racelab.Schedule) {
 	enginetest.Require(b, e)
 	server, err := e.Start(b.Context(), "")
@@ -78,6 +79,7 @@ func openCells(b *testing.B, e racelab.Engine, s *racelab.Scenario, workers int)
 	}
 	var schedules []racelab.Schedule
 	search := sel.Search(cells[:1])
+	search.Budget = 100
 	search.Judged = func(h racelab.History) { schedules = append(schedules, explore.ScheduleOf(h)) }
 	if _, err := search.Run(b.Context()); err != nil {
 		b.Fatal(err)

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -18,6 +19,10 @@ import (
 type Controlled struct {
 	Sessions  int // 0: the scenario's own cast
 	Processes int // simulated; sessions are dealt to them in turn
+	// Only are the sessions that run; nil is all.
+	Only []racelab.SessionID
+	// Change is what is other than it is written; nil is nothing.
+	Change *Change
 	// StepLimit is how long a step may take while nobody is waited for; 0 is
 	// half a minute. Longer, and control is lost.
 	StepLimit time.Duration
@@ -31,6 +36,7 @@ type Cell struct {
 	how       Controlled
 	world     racelab.World
 	engine    *control.Engine
+	relation  *check.Relation // which steps may be exchanged; for one goroutine at a time
 	roles     []racelab.Role
 	intakes   []*sqlgate.Intake
 }
@@ -40,6 +46,12 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 	config := s.Config()
 	config.BusyLimit = 0 // a session waits as long as the schedule lets it
 	config.Controlled = true
+	if how.Change == nil {
+		how.Change = &Change{}
+	}
+	if how.Change.Setup != nil {
+		config.Setup = how.Change.Setup(config.Setup)
+	}
 	world, err := server.Open(ctx, config)
 	if err != nil {
 		return nil, err
@@ -48,11 +60,19 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 		selection: s, how: how, world: world, roles: cast(s.Scenario, how.Sessions),
 		engine: control.NewEngine(world, s.Engine.Dialect, s.Level),
 	}
+	schema, err := world.Schema(ctx)
+	if err != nil {
+		return nil, errors.Join(err, world.Close())
+	}
+	c.relation = &check.Relation{Schema: schema, Isolation: s.Engine.Dialect.Isolation, Level: s.Level}
+	c.engine.Meets = func(op racelab.Op, h control.Held) bool { return c.relation.MayMeet(op, h.Op, h.Result) }
 	if how.StepLimit > 0 {
 		c.engine.StepLimit = how.StepLimit
 	}
 	for i := range c.roles {
-		c.intakes = append(c.intakes, sqlgate.New(world, s.Engine.Dialect, racelab.Letter(i)))
+		intake := sqlgate.New(world, s.Engine.Dialect, racelab.Letter(i))
+		intake.Rewrite, intake.PlainLevel = how.Change.Rewrite, how.Change.Level != ""
+		c.intakes = append(c.intakes, intake)
 	}
 	return c, nil
 }
@@ -71,11 +91,23 @@ func (c *Cell) Close() error {
 func (c *Cell) Calls() [][]racelab.CallID {
 	all := make([][]racelab.CallID, len(c.roles))
 	for i, role := range c.roles {
+		if !c.runs(racelab.Letter(i)) {
+			continue
+		}
 		for n := range role.Calls {
 			all[i] = append(all[i], racelab.Letter(i).Call(n+1))
 		}
 	}
 	return all
+}
+
+// Relation tells which steps of the cell's runs may be exchanged. It is the
+// caller's own.
+func (c *Cell) Relation() *check.Relation { return c.relation.Anew() }
+
+// runs reports whether a session is among those that run.
+func (c *Cell) runs(id racelab.SessionID) bool {
+	return c.how.Only == nil || slices.Contains(c.how.Only, id)
 }
 
 // Run runs a plan from the world's beginning.
@@ -94,7 +126,7 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 		return h, err
 	}
 	d := control.NewDirector(c.engine)
-	d.Then, d.Serial, d.Faults = p.Then, p.Serial, p.Faults
+	d.Then, d.Serial, d.Faults, d.Loose = p.Then, p.Serial, p.Faults, p.Loose
 	processes := make([]Process, max(c.how.Processes, 1))
 	for i := range processes {
 		processes[i].memory = d
@@ -107,7 +139,7 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 		script := control.Script{Session: id}
 		for n, args := range role.Calls {
 			call := id.Call(n + 1)
-			if p.Serial != nil && !slices.Contains(p.Serial, call) {
+			if !c.runs(id) || p.Serial != nil && !slices.Contains(p.Serial, call) || p.Calls != nil && !slices.Contains(p.Calls, call) {
 				continue
 			}
 			process := &processes[i%len(processes)]
@@ -134,7 +166,7 @@ func (c *Cell) call(ctx context.Context, id racelab.SessionID, role racelab.Role
 		st = other
 	}
 	env := &racelab.Env{
-		DB: db, Dialect: c.engine.Dialect, Args: args, Tries: Tries, Process: p.value(st),
+		DB: db, Dialect: c.engine.Dialect, Args: args, Tries: cmp.Or(c.how.Change.Tries, Tries), Process: p.value(st),
 		// Between any two steps there is all the time in the world.
 		Window: func(context.Context) error { return nil },
 	}

@@ -2,7 +2,12 @@ package stage
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -19,9 +24,43 @@ type Exploration struct {
 	Time           time.Duration // at most; 0 has no end
 	Random         int           // that many random schedules instead of all
 	Seed           uint64        // of the random ones
+	Reduced        bool          // run one of the schedules that differ only in the order of what may be exchanged
+	Bound          *int          // preemptions and faults at most; nil is any number; not with Reduced
 	Faults         int           // connections lost in a schedule, at most
 	InvariantsOnly bool          // leave the serial outcomes out
+	Resume         *Frontier     // what an earlier exploration has left; nil begins
+	Part           Part          // of the exploration that is to be done
 	Tell           func(run, known int)
+}
+
+// A Frontier is what an exploration has left to do, and a Part is a share of it.
+type (
+	Frontier = explore.Frontier
+	Part     = explore.Part
+)
+
+// ReadFrontier reads a frontier that was saved as JSON, and Merge makes one of
+// those of all parts.
+func ReadFrontier(text []byte) (Frontier, error) { return explore.ReadFrontier(text) }
+func Merge(parts []Frontier) (Frontier, error)   { return explore.Merge(parts) }
+
+// ErrForeign says that a frontier is of another exploration.
+var ErrForeign = errors.New("the frontier is of another exploration: scenario, strategy, engine, version, level, sessions and what is searched have to be the same")
+
+// fingerprint is of all that the schedules of an exploration depend on.
+func (s Selection) fingerprint(p racelab.Product, x Exploration) string {
+	h := sha256.New()
+	fmt.Fprintln(h, s.Name(), s.Scenario.Setup(s.Engine.Dialect), s.Scenario.State, s.Scenario.Generated, p.Name, p.Version, s.Level)
+	fmt.Fprintln(h, cast(s.Scenario, x.Sessions), x.Processes, x.Only, x.Faults, x.Reduced, x.Bound != nil, x.InvariantsOnly)
+	if x.Bound != nil {
+		fmt.Fprintln(h, *x.Bound)
+	}
+	for i := range cast(s.Scenario, x.Sessions) {
+		if st := x.Strategies[racelab.Letter(i)]; st != nil {
+			fmt.Fprintln(h, st.Name)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // An Explored is what an exploration gave.
@@ -30,10 +69,13 @@ type Explored struct {
 	Calls     [][]racelab.CallID
 	Steps     int // of the longest call
 	Witness   *racelab.Run
-	Schedule  racelab.Schedule // of the witness
-	Judgement check.Judgement  // of the witness
-	Replayed  Replay           // of the witness
-	Checked   Replay           // of a schedule that passes
+	Schedule  racelab.Schedule    // of the witness
+	Judgement check.Judgement     // of the witness
+	Left      *Frontier           // what is left to do
+	Texts     []string            // of the statements that were run, in the order in which they appeared
+	Only      []racelab.SessionID // that the witness needs; nil is all
+	Replayed  Replay              // of the witness
+	Checked   Replay              // of a schedule that passes
 	OutOfTime bool
 }
 
@@ -54,6 +96,11 @@ func (s Selection) Explore(ctx context.Context, server racelab.Server, x Explora
 	}
 	search := s.Search(cells)
 	search.Budget, search.Random, search.Seed, search.Tell = x.Budget, x.Random, x.Seed, x.Tell
+	search.Bound = x.Bound
+	if x.Reduced {
+		search.Relation = cells[0].Relation()
+	}
+	search.Resume, search.Part, search.Fingerprint = x.Resume, x.Part, s.fingerprint(server.Product(), x)
 	search.Faults, search.Judge.InvariantsOnly = x.Faults, x.InvariantsOnly
 	if x.Time > 0 {
 		deadline := time.Now().Add(x.Time)
@@ -62,18 +109,38 @@ func (s Selection) Explore(ctx context.Context, server racelab.Server, x Explora
 			return out.OutOfTime
 		}
 	}
+	if x.Resume != nil && x.Resume.Fingerprint != search.Fingerprint {
+		return out, ErrForeign
+	}
 	out.Calls = search.Judge.Calls
+	seen := map[string]bool{}
+	search.Judged = func(h racelab.History) {
+		for _, e := range h.Events {
+			if e.Kind == racelab.Entered && e.Op.Conn != "" && !seen[e.Op.Text] {
+				seen[e.Op.Text] = true
+				out.Texts = append(out.Texts, e.Op.Text)
+			}
+		}
+	}
 	diverged := noteDivergence(search)
 	out.Report, err = search.Run(ctx)
+	out.Left = search.Left
 	if h, ok := diverged(); ok && Diverged(err) {
 		// The search follows only what it has seen: this is no schedule's fault.
 		if out.Checked, err = cells[0].replayStart(ctx, h, err); err != nil {
 			return out, err
 		}
 	}
+	if f := out.Report.Witness; f != nil && err == nil {
+		var smaller explore.Finding
+		if smaller, err = search.Shrink(ctx, *f); err == nil {
+			out.Report.Witness = &smaller
+		}
+	}
 	if f := out.Report.Witness; f != nil {
 		out.Steps = mostSteps(f.History)
 		out.Witness, out.Schedule, out.Judgement = s.run(f.History), f.Schedule, f.Judgement
+		out.Only = sessionsOf(f.Calls)
 	}
 	if err != nil {
 		return out, err // with what was found before
@@ -110,6 +177,19 @@ func (s Selection) Replay(ctx context.Context, server racelab.Server, how Contro
 
 func (s Selection) run(h racelab.History) *racelab.Run {
 	return &racelab.Run{Scenario: s.Scenario.Name, Strategy: s.Strategy.Name, Engine: s.Engine.Name, Level: s.Level, History: h}
+}
+
+// sessionsOf lists the sessions of calls; nil are all.
+func sessionsOf(calls []racelab.CallID) []racelab.SessionID {
+	var ids []racelab.SessionID
+	for _, c := range calls {
+		name, _, _ := strings.Cut(string(c), ".")
+		if id := racelab.SessionID(name); !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // mostSteps counts the steps of the call that has the most.

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -54,7 +56,7 @@ func BenchmarkTwoByFour(b *testing.B) {
 				our2.time(func() { runAll(b, schedules, ours) })
 				bare2.time(func() { runAll(b, schedules, bares) })
 				if tester != "" {
-					theirs.time(func() { runTester(b, tester, worlds[0].Address(), 2, schedules) })
+					theirs.time(func() { runTester(b, tester, worlds[0].Address(), []int{1, 2}, schedules) })
 				}
 			}
 			b.ReportMetric(0, "ns/op")
@@ -190,30 +192,117 @@ func BenchmarkSameRow(b *testing.B) {
 	var ours, theirs stopwatch
 	for b.Loop() {
 		ours.time(func() { runAll(b, schedules, []runner{cellRunner(b, cells[0])}) })
-		theirs.time(func() { runTester(b, tester, w.Address(), 1, schedules) })
+		theirs.time(func() { runTester(b, tester, w.Address(), []int{1, 1}, schedules) })
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(len(schedules))/ours.mean(), "schedules/s")
 	b.ReportMetric(theirs.mean()/ours.mean(), "x-isolationtester")
 }
 
-// spec is two-by-four as PostgreSQL's own isolation tester reads it, with the
-// row of session b. Unlike the others the tester does not read the final
-// state, and unlike many specs this one makes no tables, which would take most
-// of the time.
-const spec = `
-setup { DELETE FROM item; INSERT INTO item VALUES (1, 0), (2, 0); }
-session a
-step a1 { BEGIN; }
-step a2 { SELECT n FROM item WHERE id = 1; }
-step a3 { UPDATE item SET n = 1 WHERE id = 1; }
-step a4 { COMMIT; }
-session b
-step b1 { BEGIN; }
-step b2 { SELECT n FROM item WHERE id = %[1]d; }
-step b3 { UPDATE item SET n = 1 WHERE id = %[1]d; }
-step b4 { COMMIT; }
-`
+// spec is a session for each row, of BEGIN, SELECT, UPDATE, COMMIT, as
+// PostgreSQL's own isolation tester reads it. Unlike the others the tester does
+// not read the final state, and unlike many specs this one makes no tables,
+// which would take most of the time.
+func spec(rows []int) string {
+	text := "setup { DELETE FROM item; INSERT INTO item VALUES (1, 0), (2, 0), (3, 0); }\n"
+	for i, row := range rows {
+		text += strings.NewReplacer("SESSION", string(rune('a'+i)), "ROW", strconv.Itoa(row)).Replace(`
+session SESSION
+step SESSION1 { BEGIN; }
+step SESSION2 { SELECT n FROM item WHERE id = ROW; }
+step SESSION3 { UPDATE item SET n = 1 WHERE id = ROW; }
+step SESSION4 { COMMIT; }
+`)
+	}
+	return text
+}
+
+// BenchmarkDecide is the time to decide, on a server that runs, beside that of
+// the isolation tester over all permutations that it can run. Our time has the
+// opening of a database in it, and again without (warm). Of the 34,650 orders
+// of three sessions the tester runs every 35th, and its time is multiplied.
+func BenchmarkDecide(b *testing.B) {
+	tester := isolationTester(postgres.Engine)
+	if tester == "" {
+		b.Skip("skipped, because PostgreSQL's isolation tester is not there")
+	}
+	for _, c := range []struct {
+		name  string
+		rows  []int
+		every int
+	}{{"two-by-four", []int{1, 2}, 1}, {"two-by-four on one row", []int{1, 1}, 1}, {"three-by-four", []int{1, 2, 3}, 35}} {
+		b.Run(c.name, func(b *testing.B) {
+			program := twoByFour
+			program.Cast = nil
+			for _, row := range c.rows {
+				program.Cast = append(program.Cast, racelab.Role{Name: "a", Calls: []racelab.Args{{"id": int64(row)}}})
+			}
+			server, cells, schedules := openCells(b, postgres.Engine, &program, 1)
+			sel, err := stage.Select(&program, &program.Strategies[0], postgres.Engine, "")
+			if err != nil {
+				b.Fatal(err)
+			}
+			w, err := server.Open(b.Context(), racelab.Config{Setup: program.Setup(postgres.Engine.Dialect)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { w.Close() })
+			if len(c.rows) == 3 {
+				schedules = nil
+				for i, s := range orders([]int{4, 4, 4}) {
+					if i%c.every == 0 {
+						schedules = append(schedules, s)
+					}
+				}
+			}
+			var cold, warm, theirs stopwatch
+			runs := 0
+			for b.Loop() {
+				cold.time(func() {
+					x, err := sel.Explore(b.Context(), server, stage.Exploration{Reduced: true})
+					if err != nil || !x.Complete {
+						b.Fatalf("complete %v: %v", x.Complete, err)
+					}
+					runs = x.Schedules
+				})
+				warm.time(func() {
+					search := sel.Search(cells)
+					search.Relation = cells[0].Relation()
+					if r, err := search.Run(b.Context()); err != nil || !r.Complete {
+						b.Fatal(err)
+					}
+				})
+				theirs.time(func() { runTester(b, tester, w.Address(), c.rows, schedules) })
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(float64(runs), "schedules")
+			b.ReportMetric(float64(c.every)*theirs.mean()/cold.mean(), "x-isolationtester")
+			b.ReportMetric(float64(c.every)*theirs.mean()/warm.mean(), "x-isolationtester-warm")
+		})
+	}
+}
+
+// orders lists the ways to put sessions of so many steps together.
+func orders(steps []int) []racelab.Schedule {
+	var all []racelab.Schedule
+	var extend func(s racelab.Schedule, done []int)
+	extend = func(s racelab.Schedule, done []int) {
+		end := true
+		for i, n := range steps {
+			if done[i] < n {
+				end = false
+				more := slices.Clone(done)
+				more[i]++
+				extend(append(slices.Clip(s), racelab.Choice{Session: racelab.Letter(i), Step: more[i]}), more)
+			}
+		}
+		if end {
+			all = append(all, s)
+		}
+	}
+	extend(nil, make([]int, len(steps)))
+	return all
+}
 
 // isolationTester finds PostgreSQL's own, "" if it is not there or is for
 // another engine.
@@ -230,8 +319,8 @@ func isolationTester(e racelab.Engine) string {
 	return ""
 }
 
-func runTester(b *testing.B, tester, address string, row int, schedules []racelab.Schedule) {
-	text := fmt.Sprintf(spec, row)
+func runTester(b *testing.B, tester, address string, rows []int, schedules []racelab.Schedule) {
+	text := spec(rows)
 	for _, s := range schedules {
 		text += "permutation " + strings.ToLower(s.String()) + "\n"
 	}

@@ -126,6 +126,7 @@ func (c *conn) ExecContext(ctx context.Context, text string, args []driver.Named
 	if !ok {
 		return nil, driver.ErrSkip
 	}
+	text = c.intake.rewrite(text)
 	kind := kindOf(text)
 	err = c.do(ctx, kind, text, args, func(ctx context.Context) (racelab.Result, error) {
 		result, err = execer.ExecContext(ctx, c.intake.dialect.Rebind(text), args)
@@ -140,6 +141,7 @@ func (c *conn) QueryContext(ctx context.Context, text string, args []driver.Name
 	if !ok {
 		return nil, driver.ErrSkip
 	}
+	text = c.intake.rewrite(text)
 	return c.query(ctx, text, args, func(ctx context.Context) (driver.Rows, error) {
 		return queryer.QueryContext(ctx, c.intake.dialect.Rebind(text), args)
 	})
@@ -213,6 +215,9 @@ func (c *conn) Begin() (driver.Tx, error) {
 }
 
 func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (_ driver.Tx, err error) {
+	if c.intake.PlainLevel {
+		o.Isolation = 0
+	}
 	text := "BEGIN"
 	if l := racelab.LevelOf(sql.IsolationLevel(o.Isolation)); l != "" {
 		text += " ISOLATION LEVEL " + string(l)

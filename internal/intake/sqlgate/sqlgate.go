@@ -24,6 +24,12 @@ type Intake struct {
 	dialect racelab.Dialect
 	session racelab.SessionID
 
+	// Rewrite changes statements before they reach the gate; nil leaves them.
+	Rewrite func(text string) string
+	// PlainLevel lets every transaction begin at the connection's own level,
+	// whatever it asks for.
+	PlainLevel bool
+
 	mu   sync.Mutex
 	idle []racelab.Conn
 	open map[*tx]bool // transactions
@@ -84,6 +90,13 @@ func (i *Intake) Close() error {
 	}
 	i.idle = nil
 	return errors.Join(errs...)
+}
+
+func (i *Intake) rewrite(text string) string {
+	if i.Rewrite == nil {
+		return text
+	}
+	return i.Rewrite(text)
 }
 
 func (i *Intake) take(ctx context.Context) (racelab.Conn, error) {

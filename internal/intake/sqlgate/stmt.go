@@ -14,6 +14,7 @@ func (c *conn) Prepare(text string) (driver.Stmt, error) {
 // PrepareContext does not pass the gate: to prepare reads no data and takes no
 // lock that another session could wait for.
 func (c *conn) PrepareContext(ctx context.Context, text string) (s driver.Stmt, err error) {
+	text = c.intake.rewrite(text)
 	bound := c.intake.dialect.Rebind(text)
 	if p, ok := c.driver.(driver.ConnPrepareContext); ok {
 		s, err = p.PrepareContext(ctx, bound)

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/racelab/racelab"
+)
+
+// A baseline is a file of findings that are known and accepted, so that
+// continuous integration fails only for new ones.
+type baseline struct {
+	Schema   string     `json:"schema"` // racelab.baseline/1
+	Accepted []accepted `json:"accepted"`
+}
+
+type accepted struct {
+	Scenario string        `json:"scenario"`
+	Strategy string        `json:"strategy"`
+	Engine   string        `json:"engine"`
+	Level    racelab.Level `json:"level"`
+	Sessions int           `json:"sessions"`
+	Anomaly  string        `json:"anomaly"` // "" if it has no name
+}
+
+// readBaseline reads the file; one that is not there is empty if it may be
+// made.
+func readBaseline(path string, make bool) (b baseline, err error) {
+	b.Schema = "racelab.baseline/1"
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && make:
+		return b, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return b, usage("--baseline: %s is not there: --accept makes it", path)
+	case err != nil:
+		return b, usage("--baseline: %w", err)
+	}
+	if err := json.Unmarshal(text, &b); err != nil || b.Schema != "racelab.baseline/1" {
+		return b, usage("--baseline: %s is no baseline that racelab has written", path)
+	}
+	return b, nil
+}
+
+// accept adds a finding to the file.
+func (b baseline) accept(path string, a accepted) error {
+	if !slices.Contains(b.Accepted, a) {
+		b.Accepted = append(b.Accepted, a)
+	}
+	text, err := json.MarshalIndent(b, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+		return fmt.Errorf("--accept: %w", err)
+	}
+	return nil
+}
+
+func (r exploreReport) finding() accepted {
+	a := accepted{Scenario: r.Scenario, Strategy: r.Strategy, Engine: r.Engine, Level: r.Level, Sessions: r.Sessions}
+	if len(r.Anomalies) > 0 {
+		a.Anomaly = string(r.Anomalies[0].Name)
+	}
+	return a
+}

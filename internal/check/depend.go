@@ -1,0 +1,413 @@
+package check
+
+import (
+	"reflect"
+	"slices"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
+)
+
+// A Relation tells which steps of runs may be exchanged without anybody's
+// noticing. Where it is not sure, it says that they may not. The facts about
+// engines are those of their isolation levels; a step's effects are those that
+// it had in its run, so a relation is of the steps of one run.
+type Relation struct {
+	Schema    racelab.Schema
+	Isolation func(racelab.Level) racelab.Isolation
+	Level     racelab.Level
+	// Without are rules that are left out, for tests that show what each of
+	// them is there for.
+	Without Rule
+
+	texts map[string]statementText
+	moved map[string]bool            // tables in which rows come and go, as far as runs have shown
+	seen  map[racelab.Choice][]touch // what was read of a snapshot, in any run
+}
+
+// A Rule is a set of reasons why steps depend on each other.
+type Rule uint16
+
+const (
+	Publishing  Rule = 1 << iota // a commit shows what was written
+	Snapshots                    // a transaction's first statement decides what the others see
+	ForeignKeys                  // a write locks rows of other tables
+	Waiting                      // who waits first is first, and who waits last loses a deadlock
+	Freeing                      // an end that commits nothing frees locks too
+	UniqueKeys                   // rows with the same key may not stand side by side
+	Gaps                         // what is looked for and not there is locked with what is around it
+	Checks                       // serializable transactions are checked against each other
+)
+
+// Rules are all of them.
+var Rules = map[string]Rule{
+	"publishing": Publishing, "snapshots": Snapshots, "foreign keys": ForeignKeys, "waiting": Waiting, "freeing": Freeing,
+	"unique keys": UniqueKeys, "gaps": Gaps, "checks": Checks,
+}
+
+func (r *Relation) has(rule Rule) bool { return r.Without&rule == 0 }
+
+// A Step is a decision of a run and everything that happened until the next
+// one.
+type Step struct {
+	Choice racelab.Choice
+	Event  int              // where it stands in the history
+	Ready  []racelab.Choice // the choices there were
+	// Woke are the sessions whose waiting operations it let end.
+	Woke []racelab.SessionID
+
+	waits    bool // its operation has waited, or closed a deadlock
+	snapshot bool // it decides what a whole transaction sees
+	touches  []touch
+}
+
+// A mode is how a step touches rows.
+type mode uint8
+
+const (
+	reads     mode = iota // what is committed when it begins
+	writes                // what is there: it changes or locks it
+	publishes             // commits what was written
+	frees                 // gives up locks
+)
+
+type touch struct {
+	mode mode
+	span
+}
+
+// A tx is a transaction while its steps are read.
+type tx struct {
+	isolation racelab.Isolation
+	open      bool
+	firsts    []int // steps at which its snapshot may have been taken
+	read      bool  // a plain read has been among its statements
+	spans     []touch
+	wrote     bool
+	undone    bool // the engine has ended it by itself: what follows may be no transaction
+}
+
+// Steps reads a run.
+func (r *Relation) Steps(h racelab.History) []Step {
+	results := map[string]racelab.Result{}
+	for _, e := range h.Events {
+		if e.Kind == racelab.Left {
+			results[e.Op.Name()] = e.Result
+		}
+	}
+	var steps []Step
+	open := map[racelab.ConnID]*tx{}
+	var ended []*tx
+	blind := r.blind(h)
+	entered := map[string]int{}
+	checking := false // a transaction that is checked has committed
+	add := func(op racelab.Op, result racelab.Result, t *tx, at int) {
+		steps[at].touches = append(steps[at].touches, r.effects(op, result, t, at)...)
+		if checking && t.isolation.Checked && len(t.spans) > 0 && r.has(Checks) {
+			// Whoever completes a chain of three transactions whose last one has
+			// committed is aborted, whatever the tables.
+			steps[at].touches = append(steps[at].touches, touch{writes, all("the checks")})
+		}
+	}
+	for i, e := range h.Events {
+		if c, ok := e.Choice(); ok {
+			entered[e.Op.Name()] = len(steps)
+			steps = append(steps, Step{Choice: c, Event: i, Ready: e.Ready})
+		}
+		at := len(steps) - 1
+		switch e.Kind {
+		case racelab.Ticked:
+			steps[at].touches = []touch{{writes, all(everything)}}
+		case racelab.Waiting:
+			if at >= 0 && r.has(Waiting) {
+				steps[at].waits = true
+				add(e.Op, results[e.Op.Name()], r.transaction(open, e.Op), at)
+			}
+		case racelab.Left:
+			t := r.transaction(open, e.Op)
+			blind = blind || !t.open && e.Op.Conn != "" && r.text(e.Op).verb == "SAVEPOINT" // SQLite's may begin a transaction
+			s := &steps[at]
+			add(e.Op, e.Result, t, at)
+			if e.Op.Session != s.Choice.Session {
+				s.Woke = append(s.Woke, e.Op.Session)
+			}
+			s.waits = s.waits || e.Result.Class == racelab.Deadlock
+			ending := r.ending(e.Op, e.Result, t)
+			s.touches = append(s.touches, ending...)
+			if from := entered[e.Op.Name()]; from < at && r.has(Waiting) {
+				// Elsewhere it need not have waited.
+				steps[from].touches = append(steps[from].touches, ending...)
+			}
+			checking = checking || t.isolation.Checked && !t.open && len(t.spans) > 0
+			if !t.open {
+				ended = append(ended, t)
+				delete(open, e.Op.Conn)
+			}
+		}
+	}
+	if blind {
+		for i := range steps {
+			steps[i].touches = []touch{{writes, all(everything)}}
+		}
+		return steps
+	}
+	for _, t := range open {
+		ended = append(ended, t)
+	}
+	for _, t := range ended {
+		if t.isolation.Snapshot != racelab.OfTransaction || !r.has(Snapshots) {
+			continue
+		}
+		// The snapshot decides what the whole transaction sees. Elsewhere it may
+		// go on as it did in another run.
+		for _, at := range t.firsts {
+			steps[at].snapshot = true
+			steps[at].touches = append(steps[at].touches, r.seenBy(steps[at].Choice, t.spans)...)
+		}
+	}
+	return steps
+}
+
+// seenBy adds to what is known to be read of the snapshot that a step takes.
+func (r *Relation) seenBy(step racelab.Choice, spans []touch) []touch {
+	if r.seen == nil {
+		r.seen = map[racelab.Choice][]touch{}
+	}
+	known := r.seen[step]
+	for _, s := range spans {
+		made := touch{reads, s.span}
+		if !slices.ContainsFunc(known, func(k touch) bool { return reflect.DeepEqual(k, made) }) {
+			known = append(known, made)
+		}
+	}
+	r.seen[step] = known
+	return known
+}
+
+// blind reports whether a run has a statement that changes what the ones after
+// it are, in ways that are not followed here: the transaction that is open, or
+// its level.
+func (r *Relation) blind(h racelab.History) bool {
+	return slices.ContainsFunc(h.Events, func(e racelab.Event) bool {
+		return e.Kind == racelab.Left && (e.Op.Kind == racelab.Query || e.Op.Kind == racelab.Exec) && r.text(e.Op).blind
+	})
+}
+
+// transaction returns what an operation is in: a transaction of its own if
+// none is open on its connection.
+func (r *Relation) transaction(open map[racelab.ConnID]*tx, op racelab.Op) *tx {
+	if op.Conn == "" {
+		return &tx{}
+	}
+	if open[op.Conn] == nil {
+		open[op.Conn] = &tx{isolation: r.Isolation(levelOf(op.Text, r.Level))}
+	}
+	return open[op.Conn]
+}
+
+// effects are what an operation touches by itself.
+func (r *Relation) effects(op racelab.Op, result racelab.Result, t *tx, at int) []touch {
+	switch {
+	case op.Conn == "":
+		return []touch{{writes, all("memory " + op.Object)}}
+	case op.Fault == racelab.DropBefore:
+		return nil
+	case op.Kind == racelab.Begin:
+		t.open = true
+		words := sqltext.Tokens(op.Text)
+		if slices.ContainsFunc(words, func(w sqltext.Token) bool { return w.Is("SNAPSHOT") }) {
+			t.firsts = append(t.firsts, at)
+		}
+		if t.isolation.OneWriter && len(words) > 1 && (words[1].Is("IMMEDIATE") || words[1].Is("EXCLUSIVE")) {
+			return t.touch(writes, all("the database"))
+		}
+		return nil
+	case op.Kind == racelab.Commit, op.Kind == racelab.Rollback:
+		return nil
+	}
+	s := r.text(op)
+	if s.session {
+		return nil
+	}
+	var touches []touch
+	snapshot := t.isolation.Snapshot
+	if !t.open {
+		snapshot = racelab.OfStatement
+	}
+	locks := s.locks || t.open && t.isolation.ReadsLock || t.isolation.Snapshot == racelab.Dirty
+	first := len(t.firsts) == 0 || !t.read && !s.locks
+	t.read = t.read || !s.locks
+	if first {
+		t.firsts = append(t.firsts, at)
+	}
+	for _, m := range s.main {
+		if t.isolation.Checked && r.has(Checks) {
+			m = all(m.table)
+		}
+		if locks && t.isolation.Ranges && r.has(Gaps) && (!s.keyed || !found(result) || r.moved[m.table]) {
+			m = all(m.table)
+		}
+		switch {
+		case locks || t.isolation.Checked:
+			touches = append(touches, t.touch(writes, m)...)
+		case snapshot == racelab.OfTransaction && !first:
+			t.spans = append(t.spans, touch{reads, m})
+		default:
+			touches = append(touches, t.touch(reads, m)...)
+		}
+	}
+	for _, m := range s.others {
+		if !r.has(ForeignKeys) {
+			break
+		}
+		if t.isolation.Ranges && r.has(Gaps) && result.Class != racelab.OK {
+			m = all(m.table) // it has looked for a row that is not there
+		}
+		touches = append(touches, t.touch(writes, m)...)
+	}
+	if s.writes && t.isolation.OneWriter {
+		touches = append(touches, t.touch(writes, all("the database"))...)
+	}
+	t.wrote = t.wrote || s.writes
+	return touches
+}
+
+func (t *tx) touch(m mode, s span) []touch {
+	made := touch{m, s}
+	t.spans = append(t.spans, made)
+	return []touch{made}
+}
+
+// found reports whether a statement found rows, or put in one.
+func found(r racelab.Result) bool {
+	return r.Class == racelab.OK && (r.Affected > 0 || r.Rows != nil && len(r.Rows.Rows) > 0)
+}
+
+// ending is what becomes of a transaction when an operation is done: what it
+// publishes and frees.
+func (r *Relation) ending(op racelab.Op, result racelab.Result, t *tx) []touch {
+	if op.Conn == "" {
+		return nil
+	}
+	failed := result.Class != racelab.OK && op.Fault == racelab.NoFault
+	committed := op.Kind == racelab.Commit || !t.open || t.undone // elsewhere it might not have failed
+	t.undone = t.undone || failed && result.Class.Aborted()
+	over := op.Kind == racelab.Commit || op.Kind == racelab.Rollback || op.Fault != racelab.NoFault || !t.open
+	back := op.Kind == racelab.Exec && r.text(op).verb == "ROLLBACK"
+	if !over && !failed && !back && !t.undone {
+		return nil
+	}
+	var touches []touch
+	if t.isolation.Checked && len(t.spans) > 0 && r.has(Checks) {
+		touches = append(touches, touch{publishes, all(everything)})
+	}
+	for _, s := range t.spans {
+		if s.mode != writes {
+			continue
+		}
+		if r.has(Freeing) {
+			touches = append(touches, touch{frees, s.span})
+		}
+		if committed && t.wrote && r.has(Publishing) {
+			touches = append(touches, touch{publishes, s.span})
+		}
+	}
+	if back {
+		t.read = false // where no row had been touched before, the next read has a new snapshot
+	}
+	if over {
+		t.open = false
+	}
+	return touches
+}
+
+func (r *Relation) text(op racelab.Op) statementText {
+	key := op.Text
+	for _, a := range op.Args {
+		key += "\x00" + textOf(a)
+	}
+	s, ok := r.texts[key]
+	if !ok {
+		s = r.statement(op)
+		if r.texts == nil {
+			r.texts, r.moved = map[string]statementText{}, map[string]bool{}
+		}
+		for _, m := range s.main {
+			if s.writes && (m.whole || m.rows != nil || s.verb != "UPDATE") {
+				r.moved[m.table] = true
+			}
+		}
+		for _, m := range s.others {
+			if m.whole { // a cascade
+				r.moved[m.table] = true
+			}
+		}
+		r.texts[key] = s
+	}
+	return s
+}
+
+// Learned counts the tables in which rows come and go. When a run shows another
+// one, earlier runs were read with too few dependencies.
+func (r *Relation) Learned() int { return len(r.moved) }
+
+// Depends reports whether two steps of different sessions may not be
+// exchanged.
+func (r *Relation) Depends(a, b *Step) bool {
+	if a.waits && b.waits {
+		return true // who waits for whom: a cycle's last one is its victim
+	}
+	return r.meet(a.touches, b.touches)
+}
+
+func (r *Relation) meet(a, b []touch) bool {
+	return slices.ContainsFunc(a, func(x touch) bool {
+		return slices.ContainsFunc(b, func(y touch) bool {
+			return conflict(x, y) && x.meets(y.span, r.Schema, x.mode == reads || y.mode == reads || !r.has(UniqueKeys))
+		})
+	})
+}
+
+// MayDepend is Depends for steps whose transactions may go on otherwise than in
+// the runs they are from: what a snapshot will be asked for is not known yet.
+func (r *Relation) MayDepend(a, b *Step) bool {
+	return a.snapshot && b.publishes() || b.snapshot && a.publishes() || r.Depends(a, b)
+}
+
+func (s *Step) publishes() bool {
+	return slices.ContainsFunc(s.touches, func(t touch) bool { return t.mode == publishes || t.table == everything })
+}
+
+// conflict reports whether the order of two touches of the same row matters.
+func conflict(a, b touch) bool {
+	if a.table == everything || b.table == everything {
+		return true
+	}
+	switch a.mode {
+	case reads:
+		return b.mode == publishes
+	case writes:
+		return b.mode != reads
+	case publishes:
+		return b.mode == reads || b.mode == writes
+	default:
+		return b.mode == writes
+	}
+}
+
+// Anew returns the relation as it was before it had read any run.
+func (r *Relation) Anew() *Relation {
+	return &Relation{Schema: r.Schema, Isolation: r.Isolation, Level: r.Level, Without: r.Without}
+}
+
+// MayMeet reports whether an operation may want a lock that another one holds,
+// which is done and whose transaction goes on.
+func (r *Relation) MayMeet(op, held racelab.Op, result racelab.Result) bool {
+	locks := func(op racelab.Op, result racelab.Result) []touch {
+		return r.effects(op, result, &tx{isolation: r.Isolation(r.Level), open: true}, 0)
+	}
+	want := locks(op, racelab.Result{Class: racelab.OK, Affected: 1})
+	return slices.ContainsFunc(locks(held, result), func(h touch) bool {
+		return h.mode == writes && slices.ContainsFunc(want, func(w touch) bool { return w.mode == writes && w.meets(h.span, r.Schema, false) })
+	})
+}

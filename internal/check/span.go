@@ -1,0 +1,363 @@
+package check
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
+)
+
+// A span is rows of one table, as far as a statement's text says which: never
+// fewer than it touches.
+type span struct {
+	table string // everything: "*"
+	whole bool   // any row
+	where conjunction
+	rows  []row    // of an INSERT, instead of where
+	sets  []string // columns that it changes
+}
+
+const everything = "*"
+
+func all(table string) span { return span{table: table, whole: true} }
+
+// meets reports whether two spans may have a row in common, or, unless one of
+// them is only read, an INSERT's row and another one may not stand side by
+// side: a row that is asked for by one unique key has others, which its text
+// does not say.
+func (a span) meets(b span, s racelab.Schema, reading bool) bool {
+	switch {
+	case a.table == everything || b.table == everything:
+		return true
+	case a.table != b.table:
+		return false
+	case a.whole || b.whole:
+		return true
+	case a.rows != nil && b.rows != nil:
+		t, _ := s.Table(a.table)
+		return slices.ContainsFunc(a.rows, func(x row) bool {
+			return slices.ContainsFunc(b.rows, func(y row) bool { return collide(t, x, y) })
+		})
+	case a.rows != nil:
+		t, _ := s.Table(a.table)
+		return slices.ContainsFunc(a.rows, func(r row) bool {
+			return !b.where.excludes(r) || !reading && slices.ContainsFunc(t.Unique, func(key []string) bool { return !b.where.excludes(r.only(key)) })
+		})
+	case b.rows != nil:
+		return b.meets(a, s, reading)
+	}
+	for _, x := range a.where.conditions {
+		for _, y := range b.where.conditions {
+			if x.column == y.column && x.op == "=" && y.op == "=" && !slices.Contains(a.sets, x.column) && !slices.Contains(b.sets, x.column) && apart(x.values, y.values) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// collide reports whether a unique key may forbid two rows side by side.
+func collide(t racelab.TableSchema, x, y row) bool {
+	return slices.ContainsFunc(t.Unique, func(key []string) bool {
+		return !slices.ContainsFunc(key, func(column string) bool {
+			a, aok := x[column]
+			b, bok := y[column]
+			return aok && bok && distinct(a, b)
+		})
+	})
+}
+
+// only returns what is known of some columns.
+func (r row) only(columns []string) row {
+	some := row{}
+	for _, c := range columns {
+		if v, ok := r[c]; ok {
+			some[c] = v
+		}
+	}
+	return some
+}
+
+// excludes reports whether a row is certainly none of those asked for.
+func (c conjunction) excludes(r row) bool {
+	return slices.ContainsFunc(c.conditions, func(cond condition) bool {
+		value, known := r[cond.column]
+		if !known {
+			return false
+		}
+		if cond.op == "=" {
+			return apart(cond.values, []string{value})
+		}
+		n, ok := wholeNumber(value)
+		limit, lok := wholeNumber(cond.values[0])
+		if !ok || !lok {
+			return false
+		}
+		switch cond.op {
+		case "<":
+			return n >= limit
+		case ">":
+			return n <= limit
+		case "<=":
+			return n > limit
+		case ">=":
+			return n < limit
+		}
+		return false
+	})
+}
+
+// apart reports whether no two of the values are the same to any engine.
+func apart(a, b []string) bool {
+	for _, x := range a {
+		for _, y := range b {
+			if !distinct(x, y) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// distinct reports whether two values are different whatever the column's type
+// and collation: whole numbers, or plain words, that differ.
+func distinct(a, b string) bool {
+	x, xok := wholeNumber(a)
+	y, yok := wholeNumber(b)
+	if xok && yok {
+		return x != y
+	}
+	return plainWord(a) && plainWord(b) && !strings.EqualFold(a, b)
+}
+
+func wholeNumber(s string) (int64, bool) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil
+}
+
+// plainWord reports whether s is of ASCII letters, and no keyword that stands
+// for a value.
+func plainWord(s string) bool {
+	for _, r := range s {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
+			return false
+		}
+	}
+	return s != "" && !slices.ContainsFunc([]string{"NULL", "TRUE", "FALSE"}, func(w string) bool { return strings.EqualFold(w, s) })
+}
+
+// A statementText is what a statement touches, as far as its text says.
+type statementText struct {
+	verb    string // in upper case
+	main    []span // what it reads, or writes and locks
+	others  []span // what it locks besides: across foreign keys
+	locks   bool   // main is locked, or written
+	writes  bool
+	session bool // nothing but the session itself
+	keyed   bool // main is the row of a unique key, if a row is found
+	blind   bool // what follows is not what it seems
+}
+
+// statement reads a statement. What it does not understand touches everything.
+func (r *Relation) statement(op racelab.Op) statementText {
+	tokens := tokensOf(op)
+	if n := len(tokens); n > 0 && tokens[n-1].Text == ";" {
+		tokens = tokens[:n-1]
+	}
+	unknown := statementText{main: []span{all(everything)}, locks: true, writes: true}
+	if len(tokens) == 0 {
+		return statementText{session: true}
+	}
+	// Strings and comments that only some engines know could hide anything.
+	if strings.ContainsAny(op.Text, "\\$#") || strings.Contains(op.Text, "/*!") || slices.ContainsFunc(tokens, func(t sqltext.Token) bool { return t.Text == ";" }) {
+		unknown.blind = true
+		return unknown
+	}
+	verb := strings.ToUpper(tokens[0].Text)
+	switch verb {
+	case "SHOW", "SAVEPOINT", "RELEASE", "ROLLBACK":
+		return statementText{verb: verb, session: true}
+	case "SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE":
+	default: // it may end a transaction, or change its level
+		unknown.blind = true
+		return unknown
+	}
+	if !plainCalls(tokens) {
+		return unknown
+	}
+	s := statementText{verb: verb, writes: verb != "SELECT"}
+	reg := regionOf(op)
+	s.locks = s.writes || reg.locking || slices.ContainsFunc(tokens, func(t sqltext.Token) bool { return t.Is("FOR") || t.Is("LOCK") })
+	named, ok := r.tablesIn(tokens)
+	if !ok {
+		return unknown
+	}
+	if !isSimple(tokens, reg) || len(named) > 1 {
+		for _, t := range named {
+			s.main = append(s.main, all(t))
+			if s.writes {
+				s.others = append(s.others, r.family(t)...)
+			}
+		}
+		return s
+	}
+	if len(named) == 0 {
+		return s // SELECT 1
+	}
+	t, _ := r.Schema.Table(named[0])
+	main := span{table: t.Name, where: reg.where}
+	for _, set := range reg.sets {
+		main.sets = append(main.sets, set.column)
+	}
+	switch {
+	case verb == "INSERT" && !reg.upsert && len(reg.rows) > 0:
+		main.rows = reg.rows
+	case verb == "INSERT" || verb == "REPLACE" || verb == "UPDATE" && touchesKey(t, main.sets) || len(reg.sets) == 0 && verb == "UPDATE":
+		main = all(t.Name)
+	}
+	switch {
+	case len(main.rows) == 1:
+		// Beside a second key there may be what is left of rows that are gone,
+		// which is locked with the gap before it.
+		s.keyed = len(t.Unique) == 1
+	case main.rows == nil && !main.whole && !counts(tokens):
+		equal := reg.where.equal()
+		s.keyed = slices.ContainsFunc(t.Unique, func(key []string) bool {
+			return !slices.ContainsFunc(key, func(c string) bool { _, ok := equal[c]; return !ok })
+		})
+	}
+	s.main = []span{main}
+	if s.writes {
+		s.others = r.related(t, main, verb, reg.upsert)
+	}
+	return s
+}
+
+// counts reports whether a SELECT may give a row where there is none.
+func counts(tokens []sqltext.Token) bool {
+	return tokens[0].Is("SELECT") && slices.ContainsFunc(tokens[:find(tokens, "FROM")], func(t sqltext.Token) bool { return t.Text == "(" })
+}
+
+// touchesKey reports whether a unique or foreign key has one of the columns.
+func touchesKey(t racelab.TableSchema, columns []string) bool {
+	has := func(key []string) bool {
+		return slices.ContainsFunc(key, func(c string) bool { return slices.Contains(columns, c) })
+	}
+	return slices.ContainsFunc(t.Unique, has) || slices.ContainsFunc(t.References, func(r racelab.Reference) bool { return has(r.Columns) })
+}
+
+// related are the rows of other tables that a write locks because of foreign
+// keys.
+func (r *Relation) related(t racelab.TableSchema, main span, verb string, upsert bool) []span {
+	if main.whole || verb == "DELETE" {
+		return r.family(t.Name)
+	}
+	if verb != "INSERT" || upsert {
+		return nil // no key changes
+	}
+	var spans []span
+	for _, ref := range t.References {
+		for _, image := range main.rows {
+			parent := span{table: ref.Table}
+			for i, c := range ref.Columns {
+				if v, ok := image[c]; ok && i < len(ref.To) {
+					parent.where.conditions = append(parent.where.conditions, condition{ref.To[i], "=", []string{v}})
+				}
+			}
+			spans = append(spans, parent)
+		}
+	}
+	return spans
+}
+
+// family are the tables that a table refers to and those that refer to it, and
+// those that refer to them.
+func (r *Relation) family(table string) []span {
+	t, _ := r.Schema.Table(table)
+	var spans []span
+	for _, ref := range t.References {
+		spans = append(spans, all(ref.Table))
+	}
+	seen := map[string]bool{table: true}
+	for queue := []string{table}; len(queue) > 0; queue = queue[1:] {
+		for _, child := range r.Schema.Tables {
+			for _, ref := range child.References {
+				if ref.Table == queue[0] && !seen[child.Name] {
+					seen[child.Name] = true
+					queue = append(queue, child.Name)
+					spans = append(spans, all(child.Name))
+				}
+			}
+		}
+	}
+	return spans
+}
+
+// tablesIn lists the tables that are named, and reports whether that is all
+// that is touched.
+func (r *Relation) tablesIn(tokens []sqltext.Token) (named []string, ok bool) {
+	for i, t := range tokens {
+		if t.Kind != sqltext.Word && t.Kind != sqltext.Name {
+			continue
+		}
+		name := strings.ToLower(t.Inside())
+		table, is := r.Schema.Table(name)
+		if is && table.Hidden {
+			return nil, false
+		}
+		if is && !slices.Contains(named, name) {
+			named = append(named, name)
+		}
+		// What stands where a table's name does must be one: a view is not.
+		if i > 0 && !is && slices.ContainsFunc([]string{"FROM", "JOIN", "INTO", "UPDATE", "USING"}, tokens[i-1].Is) && !(i > 1 && tokens[i-1].Is("UPDATE") && !tokens[0].Is("UPDATE")) {
+			return nil, false
+		}
+	}
+	return named, true
+}
+
+// plainCalls reports whether all functions called are known to touch nothing.
+func plainCalls(tokens []sqltext.Token) bool {
+	for i, t := range tokens {
+		if i+1 >= len(tokens) || tokens[i+1].Text != "(" || t.Kind != sqltext.Word && t.Kind != sqltext.Name {
+			continue
+		}
+		if i > 0 && (tokens[i-1].Is("INTO") || tokens[i-1].Is("AS")) || i > 1 && tokens[i-2].Is("INTO") {
+			continue // a table with its columns
+		}
+		if t.Kind == sqltext.Name || !slices.Contains(plainFunctions, strings.ToUpper(t.Text)) {
+			return false
+		}
+	}
+	return true
+}
+
+var plainFunctions = []string{
+	"COUNT", "SUM", "MIN", "MAX", "AVG", "COALESCE", "IFNULL", "NULLIF", "ABS", "LOWER", "UPPER", "LENGTH",
+	"VALUES", "IN", "AND", "OR", "NOT", "WHERE", "ON", "CONFLICT", "BY", "SELECT", "FROM", "EXISTS", "SET", "UPDATE", "HAVING", "WHEN", "THEN", "ELSE", "CASE",
+}
+
+// isSimple reports whether a statement is of one table and of the form that
+// regionOf reads completely.
+func isSimple(tokens []sqltext.Token, r region) bool {
+	selects := 0
+	for i, t := range tokens {
+		switch {
+		case t.Is("SELECT"):
+			selects++
+		case t.Is("JOIN"), t.Is("USING"), t.Is("UNION"), t.Is("EXCEPT"), t.Is("INTERSECT"), t.Is("WITH"), t.Is("LIMIT"), t.Is("OFFSET"), t.Is("FETCH"), t.Is("DISTINCT"), t.Is("TOP"), t.Is("OF"):
+			return false
+		case t.Is("FROM") && i+2 < len(tokens) && tokens[i+2].Text == ",":
+			return false
+		}
+	}
+	if r.table == "" || len(r.joined) > 0 {
+		return false
+	}
+	if tokens[0].Is("SELECT") {
+		return selects == 1
+	}
+	return selects == 0
+}

@@ -1,0 +1,370 @@
+package explore
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/check"
+)
+
+// A Frontier is what is left of a search, with what it has found so far, so
+// that it can go on later, or in parts elsewhere. It is JSON; only a search for
+// the same thing can read it.
+type Frontier struct {
+	Schema      string      `json:"schema"` // racelab.frontier/1
+	Fingerprint string      `json:"fingerprint"`
+	Method      string      `json:"method"` // brute or reduced
+	Part        string      `json:"part"`   // I/N if it is one of N parts, else ""
+	Begun       bool        `json:"begun"`  // false: the search has yet to find what is to be done
+	Report      savedReport `json:"report"`
+	Items       []savedItem `json:"items"` // to be run, the next one first
+	Nodes       []savedNode `json:"nodes,omitempty"`
+	Cut         bool        `json:"cut"`
+}
+
+type savedReport struct {
+	Schedules  int                   `json:"schedules"`
+	Serial     int                   `json:"serial"`
+	Aborted    int                   `json:"aborted"`
+	Classes    map[racelab.Class]int `json:"classes"`
+	Deadlocked int                   `json:"deadlocked"`
+	Violations int                   `json:"violations"`
+	FirstFound int                   `json:"first_found"`
+	Outcomes   []OutcomeCount        `json:"outcomes"`
+	Conflicts  []check.SavedPair     `json:"conflicts"`
+	Witness    string                `json:"witness,omitempty"`
+	Passing    string                `json:"passing,omitempty"`
+}
+
+type savedItem struct {
+	Schedule  string `json:"schedule"`
+	Preempted int    `json:"preempted,omitempty"`
+	Faults    int    `json:"faults,omitempty"`
+}
+
+type savedNode struct {
+	Path  string       `json:"path"`
+	Ready string       `json:"ready"`
+	Sleep []check.Step `json:"sleep,omitempty"`
+	Taken []savedTaken `json:"taken"`
+}
+
+type savedTaken struct {
+	Choice string      `json:"choice"`
+	Step   *check.Step `json:"step,omitempty"`
+}
+
+const frontierSchema = "racelab.frontier/1"
+
+// ReadFrontier reads what a search has saved.
+func ReadFrontier(text []byte) (f Frontier, err error) {
+	if err := json.Unmarshal(text, &f); err != nil {
+		return f, errors.New("it is no frontier, or a damaged one")
+	}
+	if f.Schema != frontierSchema {
+		return f, fmt.Errorf("it is no frontier of this version: its schema is %.40q", f.Schema)
+	}
+	check := []string{f.Report.Witness, f.Report.Passing}
+	for _, it := range f.Items {
+		check = append(check, it.Schedule)
+	}
+	for _, n := range f.Nodes {
+		check = append(check, n.Path, n.Ready)
+		for _, t := range n.Taken {
+			check = append(check, t.Choice)
+		}
+	}
+	for _, schedule := range check {
+		if _, err := racelab.ParseSchedule(schedule); err != nil {
+			return f, errors.New("it is a damaged frontier")
+		}
+	}
+	for _, n := range f.Nodes {
+		if len(n.Taken) == 0 {
+			return f, errors.New("it is a damaged frontier")
+		}
+	}
+	return f, nil
+}
+
+// Merge makes one frontier of those of all parts of a search.
+func Merge(parts []Frontier) (Frontier, error) {
+	m := parts[0]
+	if len(parts) == 1 && m.Part == "" {
+		return m, nil
+	}
+	seen := map[string]bool{}
+	of := 0
+	for _, p := range parts {
+		var i int
+		if _, err := fmt.Sscanf(p.Part, "%d/%d", &i, &of); err != nil || seen[p.Part] {
+			return m, fmt.Errorf("part %q cannot be merged with the others: give each part of one search once", p.Part)
+		}
+		if p.Fingerprint != m.Fingerprint || p.Method != m.Method {
+			return m, errors.New("the parts are of different searches")
+		}
+		seen[p.Part] = true
+	}
+	if len(parts) != of {
+		return m, fmt.Errorf("%d of %d parts are given", len(parts), of)
+	}
+	slices.SortFunc(parts, func(a, b Frontier) int { return cmp.Compare(a.Part, b.Part) })
+	m = parts[0]
+	m.Part = ""
+	nodes := map[string]int{}
+	for i, n := range m.Nodes {
+		nodes[n.Path] = i
+	}
+	queued := map[string]bool{}
+	for _, it := range m.Items {
+		queued[it.Schedule] = true
+	}
+	for _, p := range parts[1:] {
+		m.Report.add(p.Report)
+		m.Cut = m.Cut || p.Cut
+		for _, n := range p.Nodes {
+			at, known := nodes[n.Path]
+			if !known {
+				nodes[n.Path] = len(m.Nodes)
+				m.Nodes = append(m.Nodes, n)
+				continue
+			}
+			m.Nodes[at].Taken = union(m.Nodes[at].Taken, n.Taken)
+		}
+		for _, it := range p.Items {
+			if !queued[it.Schedule] {
+				queued[it.Schedule] = true
+				m.Items = append(m.Items, it)
+			}
+		}
+	}
+	return m, nil
+}
+
+func union(a, b []savedTaken) []savedTaken {
+	for _, t := range b {
+		i := slices.IndexFunc(a, func(u savedTaken) bool { return u.Choice == t.Choice })
+		switch {
+		case i < 0:
+			a = append(a, t)
+		case a[i].Step == nil:
+			a[i].Step = t.Step
+		}
+	}
+	return a
+}
+
+// add counts what another part has found.
+func (r *savedReport) add(o savedReport) {
+	r.Schedules += o.Schedules
+	r.Serial = max(r.Serial, o.Serial)
+	r.Aborted += o.Aborted
+	r.Deadlocked += o.Deadlocked
+	r.Violations += o.Violations
+	if r.FirstFound == 0 {
+		r.FirstFound = o.FirstFound
+	}
+	for c, n := range o.Classes {
+		r.Classes[c] += n
+	}
+	for _, x := range o.Outcomes {
+		i := slices.IndexFunc(r.Outcomes, func(y OutcomeCount) bool { return x.State == y.State && x.Results == y.Results })
+		if i < 0 {
+			r.Outcomes = append(r.Outcomes, x)
+			continue
+		}
+		r.Outcomes[i].Count += x.Count
+	}
+	r.Conflicts = append(r.Conflicts, o.Conflicts...)
+	r.Witness = better(r.Witness, o.Witness)
+	r.Passing = cmp.Or(r.Passing, o.Passing)
+}
+
+// better keeps both witnesses until they can be run: one is as good as none.
+func better(a, b string) string {
+	if a == "" || b != "" && len(b) < len(a) {
+		return b
+	}
+	return a
+}
+
+// A Part is one of several equal parts of a search; the zero value is all of it.
+type Part struct{ I, Of int }
+
+// String returns 1/3, or "" for all.
+func (p Part) String() string {
+	if p.Of == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", p.I, p.Of)
+}
+
+// mine reports whether the part has the item at a position.
+func (p Part) mine(at int) bool { return at%p.Of == p.I-1 }
+
+// save is what is left of a search with that agenda; nil has not begun.
+func (s *Search) save(r *result, a agenda) Frontier {
+	f := Frontier{Schema: frontierSchema, Fingerprint: s.Fingerprint, Method: "brute", Part: s.Part.String(), Begun: a != nil, Items: []savedItem{}}
+	if s.Relation != nil {
+		f.Method = "reduced"
+	}
+	p := r.Report
+	f.Report = savedReport{
+		Schedules: p.Schedules, Serial: p.Serial, Aborted: p.Aborted, Classes: p.Classes, Deadlocked: p.Deadlocked,
+		Violations: p.Violations, FirstFound: p.FirstFound, Outcomes: p.Outcomes, Conflicts: r.conflicts.Save(),
+	}
+	if p.Witness != nil {
+		f.Report.Witness = p.Witness.Schedule.String()
+	}
+	if p.Passing != nil {
+		f.Report.Passing = p.Passing.Schedule.String()
+	}
+	switch a := a.(type) {
+	case *frontier:
+		f.Cut = a.cut
+		for _, items := range a.few {
+			for _, it := range items {
+				f.Items = append(f.Items, it.save())
+			}
+		}
+		for _, it := range slices.Backward(a.many) {
+			f.Items = append(f.Items, it.save())
+		}
+	case *reduction:
+		saved := map[*node]bool{}
+		queue := slices.Clone(a.queue)
+		slices.Reverse(queue)
+		for _, b := range append(queue, a.later...) {
+			f.Items = append(f.Items, savedItem{Schedule: b.schedule().String()})
+			for _, n := range b.at.path() {
+				if !saved[n] {
+					saved[n] = true
+					f.Nodes = append(f.Nodes, n.save())
+				}
+			}
+		}
+	}
+	return f
+}
+
+func (it item) save() savedItem {
+	return savedItem{Schedule: it.schedule().String(), Preempted: it.preempted, Faults: it.faults}
+}
+
+func (n *node) save() savedNode {
+	s := savedNode{Ready: racelab.Schedule(n.ready).String(), Sleep: n.sleep}
+	var path racelab.Schedule
+	for _, m := range n.path()[1:] {
+		path = append(path, m.via)
+	}
+	s.Path = path.String()
+	for _, t := range n.taken {
+		s.Taken = append(s.Taken, savedTaken{t.choice.String(), t.step})
+	}
+	return s
+}
+
+// load makes the agenda that was saved. ReadFrontier has read the schedules.
+func (s *Search) load(f Frontier, serial []racelab.History) (agenda, error) {
+	parse := func(text string) racelab.Schedule {
+		schedule, _ := racelab.ParseSchedule(text)
+		return schedule
+	}
+	if s.Relation == nil {
+		a := &frontier{bound: s.Bound, faults: s.Faults, cut: f.Cut}
+		var many []item
+		for _, i := range f.Items {
+			it := item{preempted: i.Preempted, faults: i.Faults}
+			if schedule := parse(i.Schedule); len(schedule) > 0 {
+				it.base, it.keep, it.other, it.first = schedule, len(schedule)-1, schedule[len(schedule)-1], true
+			}
+			if it.preempted <= queued {
+				a.few[max(it.preempted, 0)] = append(a.few[max(it.preempted, 0)], it)
+				continue
+			}
+			many = append(many, it)
+		}
+		slices.Reverse(many)
+		a.many = many
+		return a, nil
+	}
+	a := newReduction(s.Relation, s.Faults)
+	a.first = serial[0]
+	for _, h := range serial {
+		s.Relation.Steps(h)
+	}
+	a.learned = s.Relation.Learned()
+	nodes := map[string]*node{}
+	saved := slices.Clone(f.Nodes)
+	slices.SortStableFunc(saved, func(x, y savedNode) int { return cmp.Compare(len(parse(x.Path)), len(parse(y.Path))) })
+	for _, x := range saved {
+		path := parse(x.Path)
+		n := &node{depth: len(path), ready: parse(x.Ready), sleep: x.Sleep}
+		if len(path) > 0 {
+			n.via = path[len(path)-1]
+			if n.parent = nodes[path[:len(path)-1].String()]; n.parent == nil {
+				return nil, errors.New("it is a damaged frontier")
+			}
+		}
+		for _, t := range x.Taken {
+			choice := parse(t.Choice)
+			if len(choice) != 1 {
+				return nil, errors.New("it is a damaged frontier")
+			}
+			n.taken = append(n.taken, taken{choice[0], t.Step})
+		}
+		nodes[x.Path] = n
+	}
+	for _, i := range slices.Backward(f.Items) {
+		schedule := parse(i.Schedule)
+		if len(schedule) == 0 || nodes[schedule[:len(schedule)-1].String()] == nil {
+			return nil, errors.New("it is a damaged frontier")
+		}
+		a.queue = append(a.queue, branch{a, nodes[schedule[:len(schedule)-1].String()], schedule[len(schedule)-1]})
+	}
+	return a, nil
+}
+
+// resume takes up the counts of a frontier, and runs its witness and its
+// passing schedule again for their histories.
+func (s *Search) resume(ctx context.Context, r *result, f Frontier) error {
+	p := f.Report
+	r.Report = Report{
+		Schedules: p.Schedules, Serial: p.Serial, Aborted: p.Aborted, Classes: p.Classes, Deadlocked: p.Deadlocked,
+		Violations: p.Violations, FirstFound: p.FirstFound, Outcomes: p.Outcomes,
+	}
+	if r.Classes == nil {
+		r.Classes = map[racelab.Class]int{}
+	}
+	r.conflicts.Load(p.Conflicts)
+	for i, o := range p.Outcomes {
+		r.outcomes[o.Results+"|"+o.State] = i
+	}
+	again := func(text string, violated bool) (*Finding, error) {
+		schedule, err := racelab.ParseSchedule(text)
+		if err != nil || text == "" {
+			return nil, err
+		}
+		h, err := s.Runners[0](ctx, Plan{Schedule: schedule, Faults: s.Faults > 0})
+		if err != nil {
+			return nil, fmt.Errorf("run %s again: %w", schedule, err)
+		}
+		v, err := s.Judge.Judge(ctx, h)
+		if err == nil && v.Violated != violated {
+			err = fmt.Errorf("run %s again: it comes to something else now", schedule)
+		}
+		found := findingOf(h, v)
+		return &found, err
+	}
+	var err error
+	if r.Witness, err = again(p.Witness, true); err != nil {
+		return err
+	}
+	r.Passing, err = again(p.Passing, false)
+	return err
+}

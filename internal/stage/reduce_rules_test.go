@@ -1,0 +1,146 @@
+package stage_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/check"
+)
+
+// Each rule of the dependency relation has a program, at a level of an engine,
+// of which outcomes are missed without the rule.
+var ruled = []struct {
+	rule, engine, script string
+}{
+	{"publishing", "sqlite", `SERIALIZABLE
+		A: BEGIN; UPDATE parent SET n = 3 WHERE id = 1; COMMIT
+		B: SELECT n FROM parent WHERE id = 1; SELECT n FROM parent WHERE id = 1`},
+	{"publishing", "postgres", `READ COMMITTED
+		A: BEGIN; UPDATE parent SET n = 3 WHERE id = 1; COMMIT
+		B: SELECT n FROM parent WHERE id = 1; SELECT n FROM parent WHERE id = 1`},
+	{"publishing", "mysql", `READ COMMITTED
+		A: BEGIN; UPDATE parent SET n = 3 WHERE id = 1; COMMIT
+		B: SELECT n FROM parent WHERE id = 1; SELECT n FROM parent WHERE id = 1`},
+	{"snapshots", "sqlite", `SERIALIZABLE
+		A: UPDATE parent SET n = 3 WHERE id = 1; UPDATE parent SET n = 4 WHERE id = 1
+		B: BEGIN; SELECT n FROM parent WHERE id = 2; SELECT n FROM parent WHERE id = 1; COMMIT`},
+	{"snapshots", "postgres", `REPEATABLE READ
+		A: UPDATE parent SET n = 3 WHERE id = 1; UPDATE parent SET n = 4 WHERE id = 1
+		B: BEGIN; SELECT n FROM parent WHERE id = 2; SELECT n FROM parent WHERE id = 1; COMMIT`},
+	{"snapshots", "mysql", `REPEATABLE READ
+		A: UPDATE parent SET n = 3 WHERE id = 1; UPDATE parent SET n = 4 WHERE id = 1
+		B: BEGIN; SELECT n FROM parent WHERE id = 2; SELECT n FROM parent WHERE id = 1; COMMIT`},
+	{"foreign keys", "postgres", `READ COMMITTED
+		A: DELETE FROM parent WHERE id = 2; INSERT INTO parent (id, u, n) VALUES (2, 2, 2)
+		B: INSERT INTO child (id, pid, n) VALUES (2, 2, 1)`},
+	{"foreign keys", "mysql", `READ COMMITTED
+		A: DELETE FROM parent WHERE id = 2; INSERT INTO parent (id, u, n) VALUES (2, 2, 2)
+		B: INSERT INTO child (id, pid, n) VALUES (2, 2, 1)`},
+	{"waiting", "mysql", `READ COMMITTED
+		A: BEGIN; UPDATE parent SET n = n + 1 WHERE id = 1; UPDATE parent SET n = n + 1 WHERE id = 2; COMMIT
+		B: BEGIN; UPDATE parent SET n = n + 1 WHERE id = 2; UPDATE parent SET n = n + 1 WHERE id = 1; COMMIT`},
+	{"waiting", "sqlite", `SERIALIZABLE
+		A: BEGIN; SELECT n FROM parent WHERE id = 3; INSERT OR IGNORE INTO child (id, pid, n) VALUES (2, 1, 2); COMMIT
+		B: BEGIN; INSERT OR IGNORE INTO child (id, pid, n) VALUES (2, 1, 2); COMMIT`},
+	{"waiting", "postgres", `READ COMMITTED
+		A: BEGIN; UPDATE parent SET n = n + 1 WHERE id = 1; UPDATE parent SET n = n + 1 WHERE id = 2; COMMIT
+		B: BEGIN; UPDATE parent SET n = n + 1 WHERE id = 2; UPDATE parent SET n = n + 1 WHERE id = 1; COMMIT`},
+	{"waiting", "mysql", `READ COMMITTED
+		A: UPDATE parent SET n = n + 1 WHERE n = 2
+		B: BEGIN; UPDATE parent SET n = n + 1 WHERE n = 2; ROLLBACK
+		C: SELECT id, n FROM parent WHERE n = 3; SELECT id, n FROM parent WHERE n = 3`},
+	{"freeing", "postgres", `READ COMMITTED
+		A: BEGIN; SELECT n FROM parent WHERE id = 1 FOR UPDATE; COMMIT
+		B: SELECT n FROM parent WHERE id = 1 FOR UPDATE NOWAIT`},
+	{"freeing", "mysql", `READ COMMITTED
+		A: BEGIN; SELECT n FROM parent WHERE id = 1 FOR UPDATE; COMMIT
+		B: SELECT n FROM parent WHERE id = 1 FOR UPDATE NOWAIT`},
+	{"freeing", "sqlite", `SERIALIZABLE
+		A: BEGIN; SELECT n FROM parent WHERE id = 1; INSERT INTO parent (id, u, n) VALUES (3, 1, 1); COMMIT
+		B: BEGIN IMMEDIATE; SELECT COUNT(*) FROM child WHERE pid = 1; COMMIT`},
+	{"unique keys", "postgres", `READ COMMITTED
+		A: DELETE FROM parent WHERE id = 2
+		B: (goes on) INSERT INTO parent (id, u, n) VALUES (3, 2, 1); INSERT INTO parent (id, u, n) VALUES (3, 2, 1)`},
+	{"gaps", "mysql", `REPEATABLE READ
+		A: BEGIN; SELECT n FROM child WHERE id = 3 FOR UPDATE; INSERT INTO child (id, pid, n) VALUES (3, NULL, 1); COMMIT
+		B: BEGIN; SELECT n FROM child WHERE id = 4 FOR UPDATE; INSERT INTO child (id, pid, n) VALUES (4, NULL, 1); COMMIT`},
+	{"checks", "postgres", `SERIALIZABLE
+		A: BEGIN; SELECT n FROM parent WHERE id = 1; UPDATE parent SET n = 3 WHERE id = 2; COMMIT
+		B: BEGIN; SELECT n FROM parent WHERE id = 2; UPDATE parent SET n = 3 WHERE id = 1; SELECT n FROM child WHERE id = 1; COMMIT`},
+}
+
+func TestEachRuleIsNeeded(t *testing.T) {
+	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+		c := newComparer(t, e, server)
+		for _, r := range ruled {
+			if r.engine != e.Name {
+				continue
+			}
+			t.Run(r.rule, func(t *testing.T) {
+				p := parseScript(r.script)
+				for _, without := range []check.Rule{0, check.Rules[r.rule]} {
+					c.relation = func(rel *check.Relation) { rel.Without = without }
+					d, err := c.compare(t.Context(), p)
+					for again := 0; d.odd && again < 5; again++ { // the engine's chance, which is no rule's
+						d, err = c.compare(t.Context(), p)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					if (d.text == "") != (without == 0) {
+						t.Errorf("without %q: %s\n%v", r.rule, d.text, p)
+					}
+				}
+			})
+		}
+	})
+	for rule := range check.Rules {
+		found := false
+		for _, r := range ruled {
+			found = found || r.rule == rule
+		}
+		if !found {
+			t.Errorf("no program needs %s", rule)
+		}
+	}
+}
+
+// parseScript reads what a script's String writes.
+func parseScript(text string) (p script) {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	level, cascade := strings.CutSuffix(strings.TrimSpace(lines[0]), ", cascade")
+	p.level, p.cascade = racelab.Level(level), cascade
+	for _, line := range lines[1:] {
+		_, line, _ = strings.Cut(strings.TrimSpace(line), ": ")
+		var s scripted
+		line, s.goesOn = strings.CutPrefix(line, "(goes on) ")
+		var step scriptStep
+		for _, part := range strings.Split(line, "; ") {
+			part, odd := strings.CutPrefix(part, "if odd: ")
+			step.ifOdd = step.ifOdd || odd
+			end, ended := strings.CutSuffix(part, " s")
+			switch {
+			case strings.HasPrefix(part, "BEGIN"):
+				s.begin = part
+				continue
+			case part == "COMMIT", part == "ROLLBACK":
+				s.rollback = part == "ROLLBACK"
+				continue
+			case part == "SAVEPOINT s":
+				step.inside = "?"
+				continue
+			case ended:
+				step.inside = end
+			default:
+				if step.text = part; step.inside != "" {
+					continue
+				}
+			}
+			s.steps = append(s.steps, step)
+			step = scriptStep{}
+		}
+		p.sessions = append(p.sessions, s)
+	}
+	return p
+}
