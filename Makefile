@@ -6,7 +6,7 @@ BENCH     ?= .
 BENCHTIME ?= 1s
 FUZZTIME  ?= 20s
 
-.PHONY: help build test lint bench fuzz soak test-fresh
+.PHONY: help build test lint bench fuzz soak matrix test-fresh
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ fuzz: ## run each fuzz test for FUZZTIME=20s
 
 soak: ## run the long variants of the tests, with all servers and full-length windows
 	RACELAB_SOAK=1 RACELAB_TEST_REQUIRE=1 go test -count=1 -timeout 2h ./...
+
+matrix: build ## compute docs/matrix.md anew, on all engines that are found
+	@mkdir -p docs
+	bin/racelab matrix --format markdown > docs/matrix.md.new || { rm docs/matrix.md.new; exit 1; }
+	mv docs/matrix.md.new docs/matrix.md
 
 test-fresh: ## prove `make test` on a new Debian in a folder; needs root and debootstrap
 	@scripts/fresh.sh

@@ -78,10 +78,13 @@ const (
 	AdvisoryLocks                     // locks by number, held by a connection
 	Immediate                         // BEGIN IMMEDIATE
 	Savepoints
-	Concurrent // more than one connection writes at a time
+	Concurrent       // more than one connection writes at a time
+	LockOf           // FOR UPDATE OF: the rows of one table of a join
+	NoWaitSkipLocked // both at once, which contradict each other: no engine has it
 )
 
-var featureNames = []string{"row locks", "NOWAIT", "SKIP LOCKED", "advisory locks", "BEGIN IMMEDIATE", "savepoints", "concurrent writers"}
+var featureNames = []string{"row locks", "NOWAIT", "SKIP LOCKED", "advisory locks", "BEGIN IMMEDIATE", "savepoints", "concurrent writers",
+	"FOR UPDATE OF", "NOWAIT together with SKIP LOCKED"}
 
 // Names lists the features of the set, for people.
 func (f Feature) Names() []string {
@@ -107,6 +110,12 @@ type Dialect struct {
 	// AutoKey, Int32 and Unsigned are column definitions: a generated primary
 	// key, and whole numbers of 32 bits whose range the engine enforces.
 	AutoKey, Int32, Unsigned func(column string) string
+	// Upsert is what stands between the values of an INSERT and the
+	// assignments that are made instead if there is a row with that key.
+	Upsert func(key string) string
+	// LockTimeout is a statement after which statements of its transaction fail
+	// when they have waited for a row's lock for so many seconds.
+	LockTimeout func(seconds int) string
 	// Locking says what an operation of that text may do to locks at a level.
 	// To say too much costs time; so does to leave out MayWait or MayHold, for
 	// whoever takes long is asked about anyway.

@@ -26,6 +26,7 @@ type Scenario struct {
 	Generated  []string
 	References map[string]string
 	Cast       []Role // sessions A, B, ... in order
+	Sessions   int    // how many of the cast are there if nobody says; 0 is all
 	Strategies []Strategy
 	Invariants []Invariant
 }
@@ -51,6 +52,7 @@ type Strategy struct {
 	// what it says.
 	Level     Level
 	Safe      bool     // declared to hold wherever it is available, also across processes
+	Expect    []Expect // what is computed where; see Expected
 	Endpoints []string // names under which the reference laboratory has it
 	Body      map[string]Body
 	// Process makes what the sessions of one process share: a mutex, a cache.
@@ -87,6 +89,22 @@ type Invariant struct {
 	Measure func(State) (expected, actual int64, err error)
 }
 
+// Dealt deals the cast's roles out to n sessions in turn; 0 is as many as the
+// scenario has if nobody says.
+func (s *Scenario) Dealt(n int) []Role {
+	if n == 0 {
+		n = s.Sessions
+	}
+	if n == 0 {
+		n = len(s.Cast)
+	}
+	roles := make([]Role, n)
+	for i := range roles {
+		roles[i] = s.Cast[i%len(s.Cast)]
+	}
+	return roles
+}
+
 // Strategy returns the strategy of that name, and whether there is one.
 func (s *Scenario) Strategy(name string) (*Strategy, bool) {
 	for i := range s.Strategies {
@@ -114,4 +132,47 @@ func (s *Strategy) Because(e Engine, l Level) string {
 		return fmt.Sprintf("it is written for %s", s.Level)
 	}
 	return ""
+}
+
+// A CellResult is what a strategy comes to on an engine and level.
+type CellResult string
+
+const (
+	CellHolds           CellResult = "holds"
+	CellHoldsWithAborts CellResult = "holds-with-aborts"
+	CellViolated        CellResult = "violated"
+	CellDeadlock        CellResult = "deadlock" // violated by a deadlock of shared memory
+	CellNotAvailable    CellResult = "not-available"
+	CellUnknown         CellResult = "unknown"
+)
+
+// An Expect says what a strategy is expected to come to. An empty engine or
+// level is any.
+type Expect struct {
+	Engine  string
+	Level   Level
+	Result  CellResult
+	Anomaly string // of a violation: lost-update, write-skew, ...; "" says nothing about it
+}
+
+// Expected returns the first of the strategy's expectations that is of an
+// engine and level, and whether there is one. A safe strategy of which nothing
+// else is said holds, with aborts or without.
+func (s *Strategy) Expected(engine string, l Level) (Expect, bool) {
+	for _, x := range s.Expect {
+		if (x.Engine == "" || x.Engine == engine) && (x.Level == "" || x.Level == l) {
+			return x, true
+		}
+	}
+	return Expect{Result: CellHolds}, s.Safe
+}
+
+// Agrees reports whether a result is the expected one. Whether calls of a
+// strategy that holds were aborted is for the engine to say, unless the
+// expectation names it.
+func (x Expect) Agrees(result CellResult, anomaly string) bool {
+	if x.Result == CellHolds && result == CellHoldsWithAborts {
+		return true
+	}
+	return x.Result == result && (x.Anomaly == "" || x.Anomaly == anomaly)
 }

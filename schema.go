@@ -8,7 +8,10 @@ type Schema struct {
 
 // A TableSchema describes one table. Names are in lower case.
 type TableSchema struct {
-	Name       string
+	Name string
+	// Integers are the columns of whole numbers: of others it is not known
+	// which values are the same.
+	Integers   []string
 	Unique     [][]string // the columns of each unique key, the primary key first
 	References []Reference
 	// Hidden says that statements touch more than they name: the table has

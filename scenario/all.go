@@ -7,6 +7,12 @@ import "github.com/racelab/racelab"
 // All lists the exhibits.
 var All = []*racelab.Scenario{
 	&deposit,
+	&mixedWriters,
+	&ledgerDeadlock,
+	&transfer,
+	&stock,
+	&getOrCreate,
+	&updateOrCreate,
 }
 
 // Named returns the scenario of that name, and whether there is one.

@@ -68,3 +68,44 @@ func TestBalanceIsLedger(t *testing.T) {
 		t.Error("a state without a ledger was measured")
 	}
 }
+
+func tableOf(name string, columns []string, rows ...[]racelab.Value) racelab.Table {
+	return racelab.Table{Name: name, Columns: columns, Rows: rows}
+}
+
+func TestWhatTheInvariantsCount(t *testing.T) {
+	storage, slugs := []string{"storage"}, []string{"slug", "storage"}
+	computer := []racelab.Value{"computer", int64(50)}
+	for _, test := range []struct {
+		name             string
+		measure          func(racelab.State) (int64, int64, error)
+		state            racelab.State
+		expected, actual int64
+	}{
+		{"the talk's bank", bankHolds300, racelab.State{
+			tableOf("account", []string{"balance"}, []racelab.Value{int64(90)}, []racelab.Value{int64(90)}, []racelab.Value{int64(110)}),
+		}, 300, 290},
+		{"two sold, and one has left", soldHasLeft, racelab.State{
+			tableOf("product", storage, []racelab.Value{int64(0)}), tableOf("plain", storage, []racelab.Value{int64(1)}),
+			tableOf("sale", []string{"id"}, []racelab.Value{int64(1)}, []racelab.Value{int64(2)}),
+		}, 2, 1},
+		{"one below zero", belowZero, racelab.State{
+			tableOf("product", storage, []racelab.Value{int64(0)}), tableOf("plain", storage, []racelab.Value{int64(-1)}),
+		}, 0, 1},
+		{"three of one slug", productsTwice, racelab.State{
+			tableOf("product", slugs, computer), tableOf("plain", slugs, computer, computer, computer),
+		}, 0, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			expected, actual, err := test.measure(test.state)
+			if err != nil || expected != test.expected || actual != test.actual {
+				t.Errorf("expected %d, actual %d, %v; want %d, %d", expected, actual, err, test.expected, test.actual)
+			}
+			for i := range test.state {
+				if _, _, err := test.measure(test.state[:i]); err == nil {
+					t.Errorf("a state of %d tables was measured", i)
+				}
+			}
+		})
+	}
+}

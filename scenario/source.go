@@ -21,7 +21,7 @@ var files embed.FS
 // A Listing is the source of a body as it was compiled.
 type Listing struct {
 	Doc  string // its comment: the explanation
-	Code string // the function, and the functions of this package that it calls
+	Code string // the function, and those of this package that it calls, and they call
 	File string
 	Line int
 }
@@ -39,8 +39,14 @@ func Source(b racelab.Body) (Listing, error) {
 		return Listing{}, fmt.Errorf("no function %s in the scenarios' source", name)
 	}
 	listing := Listing{Doc: f.decl.Doc.Text(), Code: f.code, File: f.file, Line: f.line}
-	for _, called := range f.calls(decls) {
-		listing.Code += "\n\n" + decls[called].code
+	called := f.calls(decls)
+	for i := 0; i < len(called); i++ {
+		listing.Code += "\n\n" + decls[called[i]].code
+		for _, further := range decls[called[i]].calls(decls) {
+			if further != name && !slices.Contains(called, further) {
+				called = append(called, further)
+			}
+		}
 	}
 	return listing, nil
 }

@@ -22,6 +22,25 @@ func transaction(ctx context.Context, db *sql.DB, o *sql.TxOptions, body func(*s
 	return tx.Commit()
 }
 
+// again calls try until it is not aborted, env.Tries times at most.
+func again(env *racelab.Env, try func() error) error {
+	var last error
+	for range env.Tries {
+		if last = try(); !env.Aborted(last) {
+			return last
+		}
+	}
+	return fmt.Errorf("%w: %w", racelab.ErrExhausted, last)
+}
+
+// answer is what a call says that was made; one that failed says nothing.
+func answer(said string, err error) (racelab.Value, error) {
+	if err != nil {
+		return nil, err
+	}
+	return said, nil
+}
+
 // sum adds a column of a table in the final state.
 func sum(s racelab.State, table, column string) (int64, error) {
 	t, ok := s.Table(table)

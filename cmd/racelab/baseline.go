@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 
 	"github.com/racelab/racelab"
@@ -27,11 +26,17 @@ type accepted struct {
 	Anomaly  string        `json:"anomaly"` // "" if it has no name
 }
 
+const baselineSchema = "racelab.baseline/1"
+
 // readBaseline reads the file; one that is not there is empty if it may be
 // made.
 func readBaseline(path string, make bool) (b baseline, err error) {
-	b.Schema = "racelab.baseline/1"
-	text, err := os.ReadFile(path)
+	if make {
+		if err := replaceable(path); err != nil {
+			return b, usage("--accept: %w", err)
+		}
+	}
+	text, err := readFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && make:
 		return b, nil
@@ -40,7 +45,7 @@ func readBaseline(path string, make bool) (b baseline, err error) {
 	case err != nil:
 		return b, usage("--baseline: %w", err)
 	}
-	if err := json.Unmarshal(text, &b); err != nil || b.Schema != "racelab.baseline/1" {
+	if err := json.Unmarshal(text, &b); err != nil || b.Schema != baselineSchema {
 		return b, usage("--baseline: %s is no baseline that racelab has written", path)
 	}
 	return b, nil
@@ -51,11 +56,12 @@ func (b baseline) accept(path string, a accepted) error {
 	if !slices.Contains(b.Accepted, a) {
 		b.Accepted = append(b.Accepted, a)
 	}
+	b.Schema = baselineSchema
 	text, err := json.MarshalIndent(b, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+	if err := replaceFile(path, append(text, '\n')); err != nil {
 		return fmt.Errorf("--accept: %w", err)
 	}
 	return nil

@@ -21,11 +21,16 @@ type engineFlags struct {
 }
 
 func (f *engineFlags) add(flags *pflag.FlagSet) {
-	f.given = flags
 	flags.StringVar(&f.engine, "engine", "", "sqlite (embedded, the default), postgres or mysql (alias mariadb)")
+	f.addServer(flags)
+	flags.StringVar(&f.level, "level", "", "isolation level by its SQL name (default: the engine's first, or the strategy's own)")
+}
+
+// addServer adds those that name a server.
+func (f *engineFlags) addServer(flags *pflag.FlagSet) {
+	f.given = flags
 	flags.StringVar(&f.dsn, "dsn", "", "server to use: postgres://..., mysql://... or sqlite:PATH (better: --dsn-file or RACELAB_DSN, which no process list shows)")
 	flags.StringVar(&f.dsnFile, "dsn-file", "", "file that holds the DSN")
-	flags.StringVar(&f.level, "level", "", "isolation level by its SQL name (default: the engine's first, or the strategy's own)")
 }
 
 // resolve returns the engine, the DSN ("": a private server) and the level.

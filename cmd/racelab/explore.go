@@ -56,23 +56,33 @@ type chosen struct {
 	dsn  string
 }
 
-// choose reads SCENARIO/STRATEGY or SCENARIO/A=STRATEGY,B=STRATEGY.
-func (f *controlFlags) choose(name string) (c chosen, err error) {
+// chosen reads all but what the argument names.
+func (f *controlFlags) chosen(name string) (c chosen, err error) {
 	if err := f.check(); err != nil {
 		return c, err
 	}
-	e, dsn, level, err := f.resolve()
-	if err != nil {
+	c.name = name
+	if c.Engine, c.dsn, c.Level, err = f.resolve(); err != nil {
 		return c, err
 	}
-	c.name, c.dsn = name, dsn
 	c.how = stage.Controlled{Sessions: f.sessions, Processes: f.processes}
-	for _, id := range strings.FieldsFunc(f.only, func(r rune) bool { return r == ',' }) {
-		c.how.Only = append(c.how.Only, racelab.SessionID(id))
+	if f.only != "" {
+		for _, id := range strings.Split(f.only, ",") {
+			c.how.Only = append(c.how.Only, racelab.SessionID(id))
+		}
 	}
 	if c.how.StepLimit, err = stage.ParseDuration(f.stepLimit); err != nil || c.how.StepLimit <= 0 {
 		return c, usage("--step-limit is %q: give a time, such as 30s", f.stepLimit)
 	}
+	return c, nil
+}
+
+// choose reads SCENARIO/STRATEGY or SCENARIO/A=STRATEGY,B=STRATEGY.
+func (f *controlFlags) choose(name string) (c chosen, err error) {
+	if c, err = f.chosen(name); err != nil {
+		return c, err
+	}
+	e, level := c.Engine, c.Level
 	of, mixed, _ := strings.Cut(name, "/")
 	if !strings.Contains(mixed, "=") {
 		s, st, err := stage.Find(scenario.All, name)
@@ -81,6 +91,9 @@ func (f *controlFlags) choose(name string) (c chosen, err error) {
 		}
 		if st == nil {
 			return c, usage("%s has several strategies: name one, such as %s/%s (see `racelab show %s`)", name, name, s.Strategies[0].Name, name)
+		}
+		if err := f.among(f.casting(s)); err != nil {
+			return c, err
 		}
 		c.Selection, err = selection(s, st, e, level)
 		return c, err
@@ -107,9 +120,9 @@ func (f *controlFlags) choose(name string) (c chosen, err error) {
 		}
 		c.how.Strategies[racelab.SessionID(session)] = st
 	}
-	sessions := f.sessions
-	if sessions == 0 {
-		sessions = len(s.Cast)
+	sessions := f.casting(s)
+	if err := f.among(sessions); err != nil {
+		return c, err
 	}
 	for i := range sessions {
 		if _, ok := c.how.Strategies[racelab.Letter(i)]; !ok {
@@ -120,6 +133,29 @@ func (f *controlFlags) choose(name string) (c chosen, err error) {
 		return c, usage("%s names more sessions than there are: A to %s", name, racelab.Letter(sessions-1))
 	}
 	return c, nil
+}
+
+// casting is how many sessions there are.
+func (f *controlFlags) casting(s *racelab.Scenario) int { return len(s.Dealt(f.sessions)) }
+
+// among checks that --only names sessions that there are: where none of them
+// runs, everything would hold.
+func (f *controlFlags) among(sessions int) error {
+	if f.only == "" {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, id := range strings.Split(f.only, ",") {
+		there := false
+		for i := range sessions {
+			there = there || id == string(racelab.Letter(i))
+		}
+		if !there || seen[id] {
+			return usage("--only is %q: give some of the sessions A to %s, each once, such as A,B", f.only, racelab.Letter(sessions-1))
+		}
+		seen[id] = true
+	}
+	return nil
 }
 
 // command is the line that does something with the same choice again. It names
@@ -174,7 +210,7 @@ type exploreFlags struct {
 func exploreCommand() *cobra.Command {
 	f := exploreFlags{}
 	c := &cobra.Command{
-		Use:   "explore SCENARIO/STRATEGY",
+		Use:   "explore SCENARIO[/STRATEGY]",
 		Short: "Decide a race: run every interleaving, judge each against serial order",
 		Long: `Runs the strategy's sessions in every order of their operations that matters, on a
 real engine. A run is a violation if no serial order of its calls gives what they
@@ -188,7 +224,9 @@ exchanged. --brute runs them all, --bound N those with at most N preemptions.
 The verdict is for these sessions, at the granularity of statements. A finding is
 run again ten times before it is reported.
 
-SCENARIO/A=STRATEGY,B=STRATEGY gives each session a strategy of its own.
+SCENARIO/A=STRATEGY,B=STRATEGY gives each session a strategy of its own. SCENARIO
+alone explores each strategy that there is on the engine and level, and compares
+them with what they are declared to come to; --budget is then for each.
 
 --faults 1 also takes a session's connection away, before an operation is sent,
 A4(drop before), or after it is done, A4(drop after): then the answer is lost, and
@@ -210,8 +248,10 @@ into it.
 Exit codes: 0 holds, and everything was searched (or the bound or random sample asked
 for), or only a finding of the baseline; 1 violated; 3 unknown: the budget was used up, or control was lost; 2 usage, or a
 strategy that the engine does not have; 4 the engine cannot be reached, or was lost;
-130 Ctrl-C. --expect anomaly turns 0 and 1 round.`,
+130 Ctrl-C. --expect anomaly turns 0 and 1 round. For a scenario: 0 each strategy
+agrees with what is declared; 1 one does not; 3 one is unknown.`,
 		Example: `  racelab explore deposit/transaction
+  racelab explore deposit --engine postgres
   racelab explore deposit/transaction --engine postgres --level "REPEATABLE READ"
   racelab explore deposit/process-mutex --processes 2
   racelab explore deposit/A=for-update,B=read-modify-write --engine mysql
@@ -270,25 +310,14 @@ func (f *exploreFlags) exploration(how stage.Controlled) (stage.Exploration, err
 	if f.bound >= 0 {
 		x.Bound = &f.bound
 	}
-	if f.budget == "all" {
-		return x, nil
-	}
-	if n, err := strconv.Atoi(f.budget); err == nil {
-		if n < 1 {
-			return x, usage("--budget is %d: give at least 1 schedule", n)
-		}
-		x.Budget = n
-		return x, nil
-	}
-	d, err := stage.ParseDuration(f.budget)
-	if err != nil || d <= 0 {
-		return x, usage("--budget is %q: give a time (30s), a number of schedules (5000), or all", f.budget)
-	}
-	x.Time = d
-	return x, nil
+	err := readBudget(f.budget, &x)
+	return x, err
 }
 
 func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
+	if s, ok := scenario.Named(name); ok {
+		return compare(c, s, f)
+	}
 	what, err := f.choose(name)
 	if err != nil {
 		return err
@@ -318,7 +347,7 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	}
 	found, err := what.Explore(c.Context(), server, x)
 	var trials []stage.Trial
-	if verdict, _ := f.verdict(found, lostControl(err)); err == nil && (f.weaken || f.advise) && f.refuseTrials(verdict) == "" {
+	if verdict, _ := found.Verdict(x, lostControl(err)); err == nil && (f.weaken || f.advise) && f.refuseTrials(verdict) == "" {
 		trials, err = f.try(c.Context(), what, server, x, found, progress)
 	}
 	progress.clear()
@@ -334,22 +363,21 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 			return explorationError(c.Context(), what, err)
 		}
 	}
-	r := f.report(what, product, found, lost)
+	r := f.report(what, product, x, found, lost)
 	r.Seconds = time.Since(began).Seconds()
+	var unsaved error // which is said after the verdict: that is not lost with it
 	if f.save != "" && found.Left != nil {
-		if err := saveFrontier(f.save, *found.Left); err != nil {
-			return err
-		}
+		unsaved = saveFrontier(f.save, *found.Left)
 	}
 	if f.weaken || f.advise {
-		r.Trials = f.trialReports(trials)
+		r.Trials = trialReports(trials, x)
 	}
 	if r.Verdict == racelab.Violated && f.accept {
-		if err := known.accept(f.baseline, r.finding()); err != nil {
-			return err
-		}
+		unaccepted := known.accept(f.baseline, r.finding())
+		r.Accepted = unaccepted == nil
+		unsaved = errors.Join(unsaved, unaccepted)
 	}
-	r.Accepted = r.Verdict == racelab.Violated && (f.accept || slices.Contains(known.Accepted, r.finding()))
+	r.Accepted = r.Verdict == racelab.Violated && (r.Accepted || slices.Contains(known.Accepted, r.finding()))
 	if f.json {
 		err = writeJSON(c.OutOrStdout(), r)
 	} else {
@@ -358,8 +386,14 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	if err != nil {
 		return err
 	}
+	if unsaved != nil {
+		fmt.Fprintf(c.ErrOrStderr(), "racelab: %s\n", printable(unsaved.Error()))
+	}
 	if interrupted {
 		return exitCode(exitInterrupted)
+	}
+	if unsaved != nil {
+		return exitCode(exitUnreachable)
 	}
 	if r.Accepted {
 		return nil
@@ -380,7 +414,7 @@ func explorationError(ctx context.Context, what chosen, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	if stage.Diverged(err) || errors.Is(err, stage.ErrForeign) {
+	if stage.Diverged(err) || errors.Is(err, stage.ErrForeign) || errors.Is(err, stage.ErrDamaged) {
 		return usage("%w", err)
 	}
 	return &exit{code: exitUnreachable, name: "engine", err: fmt.Errorf("%s on %s: %w", what.name, what.Engine.Name, err)}

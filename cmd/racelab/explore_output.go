@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -82,11 +81,11 @@ type replayCount struct {
 	Of int `json:"of"`
 }
 
-func (f exploreFlags) report(what chosen, p racelab.Product, x stage.Explored, lost error) exploreReport {
+func (f exploreFlags) report(what chosen, p racelab.Product, how stage.Exploration, x stage.Explored, lost error) exploreReport {
 	r := exploreReport{
 		Schema: "racelab.explore/1", Scenario: what.Scenario.Name, Strategy: strings.TrimPrefix(what.name, what.Scenario.Name+"/"),
 		Engine: what.Engine.Name, Level: what.Level, Product: inForce(p, what.Level),
-		Sessions: cmp.Or(f.sessions, len(what.Scenario.Cast)), Processes: f.processes, Faults: f.faults,
+		Sessions: len(what.Scenario.Dealt(f.sessions)), Processes: f.processes, Faults: f.faults,
 		Complete: x.Complete, Method: "brute", Schedules: x.Schedules, Serial: x.Serial, Aborted: x.Aborted,
 		Classes: x.Classes, Deadlocked: x.Deadlocked, Conflicts: x.Conflicts, Steps: x.Steps, Violations: x.Violations,
 		Outcomes: []exploreOutcome{}, Anomalies: []stage.Anomaly{},
@@ -103,7 +102,7 @@ func (f exploreFlags) report(what chosen, p racelab.Product, x stage.Explored, l
 		r.Outcomes = append(r.Outcomes, exploreOutcome(o))
 	}
 	var why string
-	r.Verdict, why = f.verdict(x, lost)
+	r.Verdict, why = x.Verdict(how, lost)
 	if why != "" {
 		r.Reason = &why
 	}
@@ -131,31 +130,6 @@ func (f exploreFlags) onlyFor(x stage.Explored) *controlFlags {
 		f.only = strings.Join(names, ",")
 	}
 	return &f.controlFlags
-}
-
-// verdict says what the search proves. A finding is one whatever came after,
-// unless its own schedule did not always give the same: then what the serial
-// orders gave is not sure either.
-func (f exploreFlags) verdict(x stage.Explored, lost error) (racelab.VerdictKind, string) {
-	replayed := x.Replayed.Of > 0 && x.Replayed.OK == x.Replayed.Of
-	uncontrolled := cmp.Or(x.Replayed.Different, x.Checked.Different)
-	switch {
-	case x.Violations > 0 && (replayed || lost != nil && x.Replayed.Different == ""):
-		return racelab.Violated, x.Judgement.Why
-	case uncontrolled != "":
-		return racelab.Unknown, "the same schedule gave different histories: " + uncontrolled
-	case lost != nil:
-		return racelab.Unknown, lost.Error()
-	case x.Violations > 0:
-		return racelab.Unknown, "the finding could not be replayed"
-	case f.part != "":
-		return racelab.Unknown, fmt.Sprintf("this is part %s of a search: --resume puts the parts together", f.part)
-	case x.OutOfTime || !x.Complete && f.random == 0 && !(f.bound >= 0 && x.Bounded):
-		return racelab.Unknown, fmt.Sprintf("the budget (%s) was used up after %s, none of them a violation", f.budget, count(x.Schedules, "schedule"))
-	case x.Conflicts == 0:
-		return racelab.Holds, "nothing conflicted"
-	}
-	return racelab.Holds, ""
 }
 
 func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x stage.Explored) error {

@@ -30,16 +30,16 @@ func TestTheVerdictOfAnExploration(t *testing.T) {
 		why  string
 	}{
 		"nothing found":                    {stage.Explored{Report: holds, Checked: every}, nil, racelab.Holds, ""},
-		"a finding":                        {stage.Explored{Report: violated, Replayed: every}, nil, racelab.Violated, ""},
+		"a finding":                        {stage.Explored{Report: violated, Witness: &racelab.Run{}, Replayed: every}, nil, racelab.Violated, ""},
 		"one that is not always there":     {stage.Explored{Report: violated, Replayed: some}, nil, racelab.Unknown, "A1 was given 1, and then 2"},
 		"and then control was lost":        {stage.Explored{Report: violated, Replayed: some}, lost, racelab.Unknown, "A1 was given 1, and then 2"},
-		"a finding, and control lost":      {stage.Explored{Report: violated}, lost, racelab.Violated, ""},
+		"a finding, and control lost":      {stage.Explored{Report: violated, Witness: &racelab.Run{}}, lost, racelab.Violated, ""},
 		"control lost":                     {stage.Explored{Report: holds}, lost, racelab.Unknown, "control was lost"},
 		"what passes is not always there":  {stage.Explored{Report: holds, Checked: some}, nil, racelab.Unknown, "the same schedule gave different histories"},
 		"a finding that was not run again": {stage.Explored{Report: violated}, nil, racelab.Unknown, "could not be replayed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, why := exploreFlags{}.verdict(test.x, test.lost)
+			got, why := test.x.Verdict(stage.Exploration{}, test.lost)
 			if got != test.want || !strings.Contains(why, test.why) {
 				t.Errorf("%s: %q", got, why)
 			}

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/racelab/racelab/internal/stage"
@@ -15,6 +12,11 @@ func (f *exploreFlags) frontier(x *stage.Exploration) error {
 	if f.part != "" {
 		if n, err := fmt.Sscanf(f.part, "%d/%d", &x.Part.I, &x.Part.Of); n != 2 || err != nil || x.Part.String() != f.part || x.Part.I < 1 || x.Part.I > x.Part.Of || x.Part.Of > 1000 {
 			return usage("--part is %q: give one of N parts, such as 1/2", f.part)
+		}
+	}
+	if f.save != "" {
+		if err := replaceable(f.save); err != nil {
+			return usage("--save: %w", err)
 		}
 	}
 	switch {
@@ -29,7 +31,7 @@ func (f *exploreFlags) frontier(x *stage.Exploration) error {
 	}
 	var parts []stage.Frontier
 	for _, path := range strings.Split(f.resume, ",") {
-		text, err := os.ReadFile(path)
+		text, err := readFile(path)
 		if err != nil {
 			return usage("--resume: %w", err)
 		}
@@ -50,25 +52,13 @@ func (f *exploreFlags) frontier(x *stage.Exploration) error {
 	return nil
 }
 
-// saveFrontier replaces the file as a whole: a broken write leaves the old one.
+// saveFrontier writes what is left of a search.
 func saveFrontier(path string, left stage.Frontier) error {
-	text, err := json.Marshal(left)
-	if err != nil {
-		return err
-	}
-	next, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return usage("--save: %w", err)
-	}
-	_, err = next.Write(text)
-	if closed := next.Close(); err == nil {
-		err = closed
-	}
+	text, err := left.Text()
 	if err == nil {
-		err = os.Rename(next.Name(), path)
+		err = replaceFile(path, text)
 	}
 	if err != nil {
-		os.Remove(next.Name())
 		return fmt.Errorf("--save: %w", err)
 	}
 	return nil

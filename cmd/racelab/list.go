@@ -70,7 +70,7 @@ every engine and at every level it is available at, also across processes.`,
 func listing() listReport {
 	r := listReport{Schema: "racelab.list/1"}
 	for _, s := range scenario.All {
-		l := listedScenario{Name: s.Name, Summary: s.Summary, Sessions: len(s.Cast), Sources: s.Sources}
+		l := listedScenario{Name: s.Name, Summary: s.Summary, Sessions: len(s.Dealt(0)), Sources: s.Sources}
 		for i := range s.Strategies {
 			l.Strategies = append(l.Strategies, listed(&s.Strategies[i]))
 		}
@@ -123,6 +123,9 @@ func restriction(as []availability) string {
 	}
 	if len(have) == len(as) {
 		return ""
+	}
+	if len(have) == 0 {
+		return " (on no engine)"
 	}
 	return " (only " + strings.Join(have, ", ") + ")"
 }

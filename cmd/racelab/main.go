@@ -35,13 +35,14 @@ was asked for broke off; 130 Ctrl-C; 141 nobody reads the output any more.`,
 		Example: `  racelab demo                                       # see money disappear, and why
   racelab run deposit/read-modify-write -n 20        # the same, freely, many times
   racelab explore deposit/transaction                # every interleaving, judged
+  racelab matrix deposit                             # every strategy, engine and level
   racelab show deposit/for-update                    # code and explanation
   racelab serve                                      # the laboratory on http://127.0.0.1:8080
   racelab hit non_atomic_long_delay                  # ten deposits to it, and the verdict`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(demoCommand(), listCommand(), showCommand(), runCommand(), exploreCommand(), serveCommand(), workerCommand(),
+	root.AddCommand(demoCommand(), listCommand(), showCommand(), runCommand(), exploreCommand(), matrixCommand(), serveCommand(), workerCommand(),
 		hitCommand(), doctorCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		work := c.RunE

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -55,7 +54,7 @@ type runReport struct {
 func newRunReport(sel stage.Selection, p racelab.Product, f stage.Free, r stage.FreeReport) runReport {
 	out := runReport{
 		Schema: "racelab.run/1", Scenario: sel.Scenario.Name, Strategy: sel.Strategy.Name, Engine: sel.Engine.Name,
-		Level: sel.Level, Product: inForce(p, sel.Level), Sessions: cmp.Or(f.Sessions, len(sel.Scenario.Cast)), Processes: f.Processes,
+		Level: sel.Level, Product: inForce(p, sel.Level), Sessions: len(sel.Scenario.Dealt(f.Sessions)), Processes: f.Processes,
 		Window: f.Window.String(), Seed: f.Seed, Runs: r.Runs, Losses: r.Losses, Requests: r.Calls, Acknowledged: r.OK,
 		Failed: r.Failed, Unknown: r.Unknown, NotSent: r.NotMade(), Invariants: append([]stage.Claim{}, r.Claims...),
 		Waits: []string{}, Witness: r.Witness, Verdict: racelab.Unknown, asked: f.Runs,

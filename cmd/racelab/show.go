@@ -21,6 +21,8 @@ type shown struct {
 	Safe     bool           `json:"safe"`
 	Engines  []availability `json:"engines"`
 	Others   []body         `json:"others,omitempty"` // other roles' bodies
+	Expected []declaration  `json:"expected"`
+	Reading  []string       `json:"reading"`
 }
 
 // A body is a role's code and its explanation.
@@ -34,14 +36,19 @@ type body struct {
 
 // shownScenario is racelab.show/1, of a scenario.
 type shownScenario struct {
-	Schema     string           `json:"schema"`
-	Name       string           `json:"name"`
-	Summary    string           `json:"summary"`
-	Doc        string           `json:"doc"`
-	Invariants []string         `json:"invariants"`
-	Strategies []listedStrategy `json:"strategies"`
-	Sources    []string         `json:"sources"`
-	Reading    []string         `json:"reading"`
+	Schema     string          `json:"schema"`
+	Name       string          `json:"name"`
+	Summary    string          `json:"summary"`
+	Doc        string          `json:"doc"`
+	Invariants []string        `json:"invariants"`
+	Strategies []shownStrategy `json:"strategies"`
+	Sources    []string        `json:"sources"`
+	Reading    []string        `json:"reading"`
+}
+
+type shownStrategy struct {
+	listedStrategy
+	Expected []declaration `json:"expected"`
 }
 
 const showSchema = "racelab.show/1"
@@ -51,8 +58,11 @@ func showCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show SCENARIO[/STRATEGY]",
 		Short: "Show an exhibit: its story, or a strategy's code and explanation",
-		Long: `Shows a scenario's story and strategies, or one strategy's explanation and code.
-The code is the very text that was compiled into this program.`,
+		Long: `Shows a scenario's story and strategies, or one strategy's explanation and code,
+and what each is declared to come to on every engine and level, which ` + "`racelab matrix`" + `
+computes. The code is the very text that was compiled into this program.
+
+Exit codes: 0; 2 there is no such exhibit.`,
 		Example: "  racelab show deposit\n  racelab show deposit/for-update\n  racelab show deposit/for-update --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -76,7 +86,7 @@ func showScenario(w io.Writer, s *racelab.Scenario, asJSON bool) error {
 		r.Invariants = append(r.Invariants, i.Name)
 	}
 	for i := range s.Strategies {
-		r.Strategies = append(r.Strategies, listed(&s.Strategies[i]))
+		r.Strategies = append(r.Strategies, shownStrategy{listed(&s.Strategies[i]), declarations(&s.Strategies[i])})
 	}
 	if asJSON {
 		return writeJSON(w, r)
@@ -85,10 +95,21 @@ func showScenario(w io.Writer, s *racelab.Scenario, asJSON bool) error {
 	fmt.Fprintf(&b, "%s: %s\n\n%s\n\n", strong(w, r.Name), r.Summary, r.Doc)
 	fmt.Fprintf(&b, "What must hold\n  %s\n", strings.Join(r.Invariants, "\n  "))
 	b.WriteString("\nStrategies\n")
-	for _, st := range r.Strategies {
-		fmt.Fprintf(&b, "  %-22s %s  %s\n", st.Name, mark(st.Safe), st.Summary)
+	for i, st := range r.Strategies {
+		fmt.Fprintf(&b, "  %s (%s): %s\n%s", strong(w, st.Name), mark(st.Safe), st.Summary, declaredText(&s.Strategies[i], "    "))
 	}
-	fmt.Fprintf(&b, "\nSources\n  %s\n\nReading\n  %s\n", strings.Join(r.Sources, "\n  "), strings.Join(r.Reading, "\n  "))
+	list := func(title string, lines []string) {
+		if len(lines) > 0 {
+			fmt.Fprintf(&b, "\n%s\n  %s\n", title, strings.Join(lines, "\n  "))
+		}
+	}
+	list("Sources", r.Sources)
+	list("Reading", r.Reading)
+	list("Go on with", []string{
+		"racelab show " + s.Name + "/" + s.Strategies[0].Name,
+		"racelab explore " + s.Name,
+		"racelab matrix " + s.Name,
+	})
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -118,7 +139,7 @@ func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy, asJSON
 		return err
 	}
 	if asJSON {
-		return writeJSON(w, shown{showSchema, s.Name, st.Name, st.Summary, all[0], st.Safe, engines(st), all[1:]})
+		return writeJSON(w, shown{showSchema, s.Name, st.Name, st.Summary, all[0], st.Safe, engines(st), all[1:], declarations(st), s.Reading})
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s): %s\n\n", strong(w, s.Name+"/"+st.Name), mark(st.Safe), st.Summary)
@@ -141,6 +162,12 @@ func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy, asJSON
 			names[i] = string(l)
 		}
 		fmt.Fprintf(&b, "%-8s  %s\n", a.Engine, strings.Join(names, ", "))
+	}
+	if declared := declaredText(st, "  "); declared != "" {
+		fmt.Fprintf(&b, "\nDeclared, and computed by `racelab matrix %s/%s`\n%s", s.Name, st.Name, declared)
+	}
+	if len(s.Reading) > 0 {
+		fmt.Fprintf(&b, "\nReading\n  %s\n", strings.Join(s.Reading, "\n  "))
 	}
 	_, err = io.WriteString(w, b.String())
 	return err

@@ -5,7 +5,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// same is how long after a signal another one is the same wish.
+const same = 300 * time.Millisecond
 
 // interruptible returns a context that ends at Ctrl-C, SIGTERM, or when the
 // terminal is closed. After that a second signal kills: it does not wait for
@@ -26,6 +30,7 @@ func interruptible() (context.Context, context.CancelFunc) {
 		}()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	// timeout(1) sends the signal twice, to the process and to its group.
+	context.AfterFunc(ctx, func() { time.AfterFunc(same, stop) })
 	return ctx, stop
 }

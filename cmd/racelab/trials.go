@@ -45,7 +45,7 @@ func (f exploreFlags) refuseTrials(v racelab.VerdictKind) string {
 	return ""
 }
 
-func (f exploreFlags) trialReports(trials []stage.Trial) []trialReport {
+func trialReports(trials []stage.Trial, x stage.Exploration) []trialReport {
 	reports := []trialReport{}
 	for _, t := range trials {
 		r := trialReport{Change: t.Name, Schedules: t.Schedules, Aborted: t.Aborted}
@@ -53,7 +53,7 @@ func (f exploreFlags) trialReports(trials []stage.Trial) []trialReport {
 			r.Strategy = &t.Strategy
 		}
 		var why string
-		if r.Verdict, why = f.verdict(t.Explored, t.Err); why != "" {
+		if r.Verdict, why = t.Verdict(x, t.Err); why != "" {
 			r.Reason = &why
 		}
 		if t.Explored.Witness != nil && t.Report.Witness != nil {

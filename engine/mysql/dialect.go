@@ -15,6 +15,7 @@ var Dialect = racelab.Dialect{
 		racelab.RepeatableReadSnapshot, // MariaDB only: opening a world says so
 		racelab.Serializable,
 	},
+	// MySQL 8 has FOR UPDATE OF; to MariaDB it is a syntax error.
 	Features: racelab.RowLocks | racelab.NoWait | racelab.SkipLocked | racelab.AdvisoryLocks |
 		racelab.Savepoints | racelab.Concurrent,
 
@@ -31,6 +32,12 @@ var Dialect = racelab.Dialect{
 	AutoKey:  func(column string) string { return column + " BIGINT AUTO_INCREMENT PRIMARY KEY" },
 	Int32:    func(column string) string { return column + " INT" },
 	Unsigned: func(column string) string { return column + " INT UNSIGNED" },
+
+	// It looks at all unique keys of the table.
+	Upsert: func(string) string { return "ON DUPLICATE KEY UPDATE" },
+
+	// It is the connection's, and stays when the transaction ends.
+	LockTimeout: func(seconds int) string { return fmt.Sprintf("SET innodb_lock_wait_timeout = %d", seconds) },
 
 	Locking:   locking,
 	Isolation: isolation,

@@ -29,6 +29,8 @@ const (
 	tablesQuery = `SELECT lower(table_name), table_type <> 'BASE TABLE' OR EXISTS
 			(SELECT 1 FROM information_schema.triggers WHERE event_object_schema = t.table_schema AND event_object_table = t.table_name)
 		FROM information_schema.tables t WHERE table_schema = database() AND table_name NOT LIKE 'racelab\\_seed\\_%' ORDER BY table_name`
+	numbersQuery = `SELECT lower(table_name), lower(column_name) FROM information_schema.columns
+		WHERE table_schema = database() AND data_type IN ('tinyint', 'smallint', 'mediumint', 'int', 'bigint') AND coalesce(generation_expression, '') = ''`
 	// A key on the beginning of a column, or on an expression, has no column
 	// whose values could be compared.
 	keysQuery = `SELECT lower(table_name), index_name, lower(if(sub_part IS NULL, coalesce(column_name, ''), '')) FROM information_schema.statistics
@@ -47,8 +49,8 @@ func (w *world) Schema(ctx context.Context) (racelab.Schema, error) {
 }
 
 func (w *world) schema(ctx context.Context) (s racelab.Schema, err error) {
-	var found [3]racelab.Table
-	for i, q := range []string{tablesQuery, keysQuery, linksQuery} {
+	var found [4]racelab.Table
+	for i, q := range []string{tablesQuery, keysQuery, linksQuery, numbersQuery} {
 		rows, err := w.admin.QueryContext(ctx, q)
 		if err != nil {
 			return s, err
@@ -60,6 +62,11 @@ func (w *world) schema(ctx context.Context) (s racelab.Schema, err error) {
 	}
 	for _, r := range found[0].Rows {
 		t := racelab.TableSchema{Name: text(r[0]), Hidden: text(r[1]) != "0"}
+		for _, n := range found[3].Rows {
+			if text(n[0]) == t.Name {
+				t.Integers = append(t.Integers, text(n[1]))
+			}
+		}
 		last := ""
 		for _, k := range found[1].Rows {
 			if text(k[0]) != t.Name {

@@ -27,6 +27,8 @@ const schemaQuery = `
 	SELECT lower(c.relname), c.relkind NOT IN ('r', 'p') OR c.relhasrules OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)
 			OR c.relrowsecurity OR EXISTS (SELECT FROM pg_constraint WHERE condeferred AND c.oid IN (conrelid, confrelid))
 			OR c.relkind = 'p' OR c.relispartition OR EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid),
+		array_to_string(ARRAY(SELECT lower(attname) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND attgenerated = ''
+			AND atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)), ','),
 		array_to_string(ARRAY(SELECT '=' || array_to_string(ARRAY(SELECT lower(a.attname) FROM unnest(i.indkey) WITH ORDINALITY AS k (n, at)
 				JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.n WHERE i.indexprs IS NULL AND i.indpred IS NULL AND NOT i.indisexclusion ORDER BY at), ',')
 			FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) ORDER BY NOT i.indisprimary, i.indexrelid), E'\n'),
@@ -46,10 +48,11 @@ func (w *world) Schema(ctx context.Context) (s racelab.Schema, err error) {
 	defer rows.Close()
 	for rows.Next() {
 		t := racelab.TableSchema{}
-		var keys, links string
-		if err := rows.Scan(&t.Name, &t.Hidden, &keys, &links); err != nil {
+		var integers, keys, links string
+		if err := rows.Scan(&t.Name, &t.Hidden, &integers, &keys, &links); err != nil {
 			return s, fmt.Errorf("read the schema: %w", err)
 		}
+		t.Integers = list(integers)
 		for _, k := range lines(keys) {
 			t.Unique = append(t.Unique, list(k))
 		}

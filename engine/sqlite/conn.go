@@ -244,7 +244,17 @@ func (c *conn) exec(ctx context.Context, text string, args []driver.NamedValue) 
 		result, err = c.inner.ExecContext(ctx, text, args)
 		return err
 	})
+	if words := sqltext.Words(text); err == nil && (len(words) == 0 || !counted(words[0])) {
+		result = driver.RowsAffected(0)
+	}
 	return result, err
+}
+
+// counted reports whether SQLite counts the rows that a statement which begins
+// like that changes. After the others sqlite3_changes repeats an old count,
+// which may be of an earlier run.
+func counted(first sqltext.Token) bool {
+	return slices.ContainsFunc([]string{"INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"}, first.Is)
 }
 
 func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue) (buffer *tables.Buffer, err error) {

@@ -35,6 +35,7 @@ var Engine = racelab.Engine{
 		Unsigned: func(column string) string {
 			return fmt.Sprintf("%s INTEGER CHECK (%[1]s BETWEEN 0 AND 4294967295)", column)
 		},
+		Upsert:    func(key string) string { return "ON CONFLICT (" + key + ") DO UPDATE SET" },
 		Locking:   locking,
 		Isolation: isolation,
 		Classify:  classify,

@@ -44,6 +44,11 @@ func schemaOf(query func(string) ([][]racelab.Value, error)) (s racelab.Schema, 
 			return s, err
 		}
 		t.Unique = append(t.Unique, column(key, 0))
+		numbers, err := query("SELECT name FROM pragma_table_info(" + sqltext.Literal(name) + ") WHERE upper(type) LIKE '%INT%'")
+		if err != nil {
+			return s, err
+		}
+		t.Integers = column(numbers, 0)
 		indexes, err := query("SELECT name FROM pragma_index_list(" + sqltext.Literal(name) + `) WHERE "unique" = 1 AND origin <> 'pk' ORDER BY name`)
 		if err != nil {
 			return s, err

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,8 +32,10 @@ func conjunctionIn(tokens []sqltext.Token) conjunction {
 	if len(tokens) == 0 {
 		return conjunction{whole: true}
 	}
-	if len(split(tokens, "OR")) > 1 {
-		return conjunction{}
+	if slices.ContainsFunc(tokens, func(t sqltext.Token) bool {
+		return t.Is("OR") || t.Is("XOR") || t.Is("CASE") || t.Kind == sqltext.Symbol && (t.Text == "|" || t.Text == "&")
+	}) {
+		return conjunction{} // AND may stand in something that is not asked at all
 	}
 	c := conjunction{whole: true}
 	parts := split(tokens, "AND")

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 
@@ -351,9 +352,26 @@ func (r *Relation) text(op racelab.Op) statementText {
 // one, earlier runs were read with too few dependencies.
 func (r *Relation) Learned() int { return len(r.moved) }
 
+// Moved lists these tables, and Know takes them from an earlier search, whose
+// runs are not read again.
+func (r *Relation) Moved() []string { return slices.Sorted(maps.Keys(r.moved)) }
+
+// Know adds to what runs have shown.
+func (r *Relation) Know(moved []string) {
+	if r.texts == nil {
+		r.texts, r.moved = map[string]statementText{}, map[string]bool{}
+	}
+	for _, t := range moved {
+		r.moved[t] = true
+	}
+}
+
 // Depends reports whether two steps of different sessions may not be
 // exchanged.
 func (r *Relation) Depends(a, b *Step) bool {
+	if a.Choice.Tick || b.Choice.Tick {
+		return true // a session reads the time in its own code
+	}
 	if a.waits && b.waits {
 		return true // who waits for whom: a cycle's last one is its victim
 	}

@@ -35,22 +35,23 @@ func (a span) meets(b span, s racelab.Schema, reading bool) bool {
 		return false
 	case a.whole || b.whole:
 		return true
+	}
+	t, _ := s.Table(a.table)
+	switch {
 	case a.rows != nil && b.rows != nil:
-		t, _ := s.Table(a.table)
 		return slices.ContainsFunc(a.rows, func(x row) bool {
 			return slices.ContainsFunc(b.rows, func(y row) bool { return collide(t, x, y) })
 		})
 	case a.rows != nil:
-		t, _ := s.Table(a.table)
 		return slices.ContainsFunc(a.rows, func(r row) bool {
-			return !b.where.excludes(r) || !reading && slices.ContainsFunc(t.Unique, func(key []string) bool { return !b.where.excludes(r.only(key)) })
+			return !b.where.excludes(t, r) || !reading && slices.ContainsFunc(t.Unique, func(key []string) bool { return !b.where.excludes(t, r.only(key)) })
 		})
 	case b.rows != nil:
 		return b.meets(a, s, reading)
 	}
 	for _, x := range a.where.conditions {
 		for _, y := range b.where.conditions {
-			if x.column == y.column && x.op == "=" && y.op == "=" && !slices.Contains(a.sets, x.column) && !slices.Contains(b.sets, x.column) && apart(x.values, y.values) {
+			if x.column == y.column && x.op == "=" && y.op == "=" && !slices.Contains(a.sets, x.column) && !slices.Contains(b.sets, x.column) && apart(t, x.column, x.values, y.values) {
 				return false
 			}
 		}
@@ -64,7 +65,7 @@ func collide(t racelab.TableSchema, x, y row) bool {
 		return !slices.ContainsFunc(key, func(column string) bool {
 			a, aok := x[column]
 			b, bok := y[column]
-			return aok && bok && distinct(a, b)
+			return aok && bok && apart(t, column, []string{a}, []string{b})
 		})
 	})
 }
@@ -81,36 +82,20 @@ func (r row) only(columns []string) row {
 }
 
 // excludes reports whether a row is certainly none of those asked for.
-func (c conjunction) excludes(r row) bool {
+func (c conjunction) excludes(t racelab.TableSchema, r row) bool {
 	return slices.ContainsFunc(c.conditions, func(cond condition) bool {
 		value, known := r[cond.column]
-		if !known {
-			return false
-		}
-		if cond.op == "=" {
-			return apart(cond.values, []string{value})
-		}
-		n, ok := wholeNumber(value)
-		limit, lok := wholeNumber(cond.values[0])
-		if !ok || !lok {
-			return false
-		}
-		switch cond.op {
-		case "<":
-			return n >= limit
-		case ">":
-			return n <= limit
-		case "<=":
-			return n > limit
-		case ">=":
-			return n < limit
-		}
-		return false
+		return known && cond.op == "=" && apart(t, cond.column, cond.values, []string{value})
 	})
 }
 
-// apart reports whether no two of the values are the same to any engine.
-func apart(a, b []string) bool {
+// apart reports whether no two of the values are the same in a column. Only of
+// columns of whole numbers is that known: to others '1' may be '01', and a word
+// any other word, by the type or the collation.
+func apart(t racelab.TableSchema, column string, a, b []string) bool {
+	if !slices.Contains(t.Integers, column) {
+		return false
+	}
 	for _, x := range a {
 		for _, y := range b {
 			if !distinct(x, y) {
@@ -121,17 +106,13 @@ func apart(a, b []string) bool {
 	return true
 }
 
-// distinct reports whether two values are different whatever the column's type
-// and collation: whole numbers that differ. Words may not be: to a column of
-// numbers MariaDB takes all of them for 0.
+// distinct reports whether two values are whole numbers that differ. 0 may
+// stand for a number that the database makes up.
 func distinct(a, b string) bool {
 	x, xok := wholeNumber(a)
 	y, yok := wholeNumber(b)
-	return xok && yok && x != y && max(x, -x, y, -y) <= toldApart
+	return xok && yok && x != y && x != 0 && y != 0
 }
-
-// toldApart is up to where a column of 4-byte floats tells whole numbers apart.
-const toldApart = 1 << 24
 
 func wholeNumber(s string) (int64, bool) {
 	n, err := strconv.ParseInt(s, 10, 64)
@@ -161,7 +142,7 @@ func (r *Relation) statement(op racelab.Op) statementText {
 		return statementText{session: true}
 	}
 	// Strings and comments that only some engines know could hide anything.
-	if strings.ContainsAny(op.Text, "\\$#") || strings.Contains(op.Text, "/*!") || slices.ContainsFunc(tokens, func(t sqltext.Token) bool { return t.Text == ";" }) {
+	if strings.ContainsAny(op.Text, "\\$#[") || strings.Contains(op.Text, "/*") || strings.Contains(op.Text, "--") || slices.ContainsFunc(tokens, func(t sqltext.Token) bool { return t.Text == ";" }) {
 		unknown.blind = true
 		return unknown
 	}
@@ -191,6 +172,9 @@ func (r *Relation) statement(op racelab.Op) statementText {
 				s.others = append(s.others, r.family(t)...)
 			}
 		}
+		if slices.ContainsFunc(s.others, r.hidden) {
+			return unknown
+		}
 		return s
 	}
 	if len(named) == 0 {
@@ -198,13 +182,14 @@ func (r *Relation) statement(op racelab.Op) statementText {
 	}
 	t, _ := r.Schema.Table(named[0])
 	main := span{table: t.Name, where: reg.where}
+	read := verb != "UPDATE" || len(reg.sets) == len(split(tokens[min(3, len(tokens)):max(find(tokens, "WHERE"), 3)], ","))
 	for _, set := range reg.sets {
 		main.sets = append(main.sets, set.column)
 	}
 	switch {
 	case verb == "INSERT" && !reg.upsert && len(reg.rows) > 0:
 		main.rows = reg.rows
-	case verb == "INSERT" || verb == "REPLACE" || verb == "UPDATE" && touchesKey(t, main.sets) || len(reg.sets) == 0 && verb == "UPDATE":
+	case verb == "INSERT" || verb == "REPLACE" || verb == "UPDATE" && touchesKey(r.Schema, t, main.sets) || !read:
 		main = all(t.Name)
 	}
 	switch {
@@ -215,14 +200,24 @@ func (r *Relation) statement(op racelab.Op) statementText {
 	case main.rows == nil && !main.whole && !counts(tokens):
 		equal := reg.where.equal()
 		s.keyed = slices.ContainsFunc(t.Unique, func(key []string) bool {
-			return !slices.ContainsFunc(key, func(c string) bool { _, ok := equal[c]; return !ok })
+			return !slices.ContainsFunc(key, func(c string) bool { _, ok := equal[c]; return !ok || !slices.Contains(t.Integers, c) })
 		})
 	}
 	s.main = []span{main}
 	if s.writes {
 		s.others = r.related(t, main, verb, reg.upsert)
 	}
+	if slices.ContainsFunc(s.others, r.hidden) {
+		return unknown
+	}
 	return s
+}
+
+// hidden reports whether a table touches more than is named: a cascade may set
+// its triggers off.
+func (r *Relation) hidden(s span) bool {
+	t, _ := r.Schema.Table(s.table)
+	return t.Hidden
 }
 
 // counts reports whether a SELECT may give a row where there is none.
@@ -230,12 +225,16 @@ func counts(tokens []sqltext.Token) bool {
 	return tokens[0].Is("SELECT") && slices.ContainsFunc(tokens[:find(tokens, "FROM")], func(t sqltext.Token) bool { return t.Text == "(" })
 }
 
-// touchesKey reports whether a unique or foreign key has one of the columns.
-func touchesKey(t racelab.TableSchema, columns []string) bool {
-	has := func(key []string) bool {
-		return slices.ContainsFunc(key, func(c string) bool { return slices.Contains(columns, c) })
+// touchesKey reports whether a unique or foreign key, its own or one that refers
+// to it, has one of the columns.
+func touchesKey(s racelab.Schema, t racelab.TableSchema, columns []string) bool {
+	has := func(key []string) bool { // one that has no columns is on an expression, and could have any
+		return len(key) == 0 || slices.Contains(key, "") || slices.ContainsFunc(key, func(c string) bool { return slices.Contains(columns, c) })
 	}
-	return slices.ContainsFunc(t.Unique, has) || slices.ContainsFunc(t.References, func(r racelab.Reference) bool { return has(r.Columns) })
+	return slices.ContainsFunc(t.Unique, has) || slices.ContainsFunc(t.References, func(r racelab.Reference) bool { return has(r.Columns) }) ||
+		slices.ContainsFunc(s.Tables, func(child racelab.TableSchema) bool {
+			return slices.ContainsFunc(child.References, func(r racelab.Reference) bool { return r.Table == t.Name && has(r.To) })
+		})
 }
 
 // related are the rows of other tables that a write locks because of foreign
@@ -337,7 +336,9 @@ func isSimple(tokens []sqltext.Token, r region) bool {
 		switch {
 		case t.Is("SELECT"):
 			selects++
-		case t.Is("JOIN"), t.Is("USING"), t.Is("UNION"), t.Is("EXCEPT"), t.Is("INTERSECT"), t.Is("WITH"), t.Is("LIMIT"), t.Is("OFFSET"), t.Is("FETCH"), t.Is("DISTINCT"), t.Is("TOP"), t.Is("OF"):
+		case t.Is("FROM") && tokens[0].Is("UPDATE"):
+			return false
+		case t.Is("JOIN"), t.Is("STRAIGHT_JOIN"), t.Is("USING"), t.Is("UNION"), t.Is("EXCEPT"), t.Is("INTERSECT"), t.Is("WITH"), t.Is("LIMIT"), t.Is("OFFSET"), t.Is("FETCH"), t.Is("DISTINCT"), t.Is("TOP"), t.Is("OF"):
 			return false
 		case t.Is("FROM") && i+2 < len(tokens) && tokens[i+2].Text == ",":
 			return false

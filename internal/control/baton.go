@@ -71,10 +71,8 @@ func (d *Director) admit(s *seat, op racelab.Op, baton bool) {
 // goOn decides for the director. It returns who goes on, nil if that is for
 // the director to see to.
 func (d *Director) goOn() *seat {
-	select {
-	case <-d.over:
+	if d.isOver() {
 		return nil
-	default:
 	}
 	n := d.next()
 	if n.err == nil && n.seat != nil {

@@ -203,6 +203,10 @@ func (d *Director) Enter(ctx context.Context, op racelab.Op) (racelab.Op, error)
 	var next *seat
 	if s.baton {
 		s.baton = false
+		if d.isOver() { // what it knows of the engine is another run's by now
+			s.gate.Unlock()
+			return op, errOver
+		}
 		d.note(s)
 		s.op, s.state = op, parked
 		next = d.goOn()
@@ -287,16 +291,29 @@ func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.S
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	d.schedule = schedule
-	err := d.direct(ctx)
+	cause := d.direct(ctx)
+	err := cause
 	cancel()
 	close(d.over)
 	d.end()
-	if e := d.dismiss(); err == nil {
-		err = e
+	if e := d.dismiss(); e != nil {
+		// Not to be tried again: what is left of it may hold locks.
+		if err = e; cause != nil {
+			err = fmt.Errorf("%w, after: %v", e, cause)
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.events, err
+}
+
+func (d *Director) isOver() bool {
+	select {
+	case <-d.over:
+		return true
+	default:
+		return false
+	}
 }
 
 // log adds to the history, unless the run is over, and returns where.
@@ -392,7 +409,7 @@ func (d *Director) play(ctx context.Context, s *seat) {
 	baton := s.baton
 	s.baton = false
 	s.gate.Unlock()
-	if baton {
+	if baton && !d.isOver() {
 		d.note(s)
 		s.state = done
 		if next := d.goOn(); next != nil {

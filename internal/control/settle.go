@@ -45,11 +45,21 @@ func (d *Director) take(ctx context.Context, s *seat, op racelab.Op) (err error)
 // canceled waits for those whose wait their own contexts have ended, and hands
 // over what came of it: else they would race with the next step.
 func (d *Director) canceled(ctx context.Context) error {
+	ended, began := false, time.Now()
 	for _, s := range d.seats {
 		for s.state == waiting && s.ctx.Err() != nil {
+			ended = true
 			if _, err := d.listen(ctx); err != nil {
 				return err
 			}
+			if err := d.overdue(s, began, "has had its context ended at "+s.op.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	if ended { // it may have stood before others
+		if err := d.settleWaiting(ctx); err != nil {
+			return err
 		}
 	}
 	return d.handOver(ctx, nil)
@@ -131,10 +141,15 @@ func (d *Director) settle(ctx context.Context, s *seat, mayWait bool) error {
 	if !d.engine.World.Victims() && !itself && (len(cycle) > 0 || len(waits) < len(asked)) {
 		// The engine has ended a deadlock as it was closed. How much of it is
 		// still to be seen is chance, and so no history.
-		if err := d.deadlocked(ctx, s, cycle); err != nil || s.state != waiting {
+		err := d.deadlocked(ctx, s, cycle)
+		switch {
+		case errors.Is(err, errNobodyEnds): // the engine sees none, and so they wait
+			cycle = nil
+		case err != nil || s.state != waiting:
 			return err
+		default:
+			return d.settle(ctx, s, mayWait)
 		}
-		return d.settle(ctx, s, mayWait)
 	}
 	d.log(racelab.Event{Kind: racelab.Waiting, Op: s.op, On: d.sessions(w.On), What: w.What, Outside: w.Outside})
 	switch {
@@ -160,7 +175,8 @@ func (d *Director) deadlocked(ctx context.Context, s *seat, cycle []*seat) error
 	if err := d.engine.World.Thaw(d.conns(waiting)...); err != nil {
 		return err
 	}
-	late := time.Now().Add(2*untilClosed*d.engine.patient + lateAfter)
+	began := time.Now()
+	late := began.Add(2*untilClosed*d.engine.patient + lateAfter)
 	for ended := len(cycle) == 0; !ended; {
 		if _, err := d.listen(ctx); err != nil {
 			return err
@@ -168,8 +184,16 @@ func (d *Director) deadlocked(ctx context.Context, s *seat, cycle []*seat) error
 		for _, c := range cycle {
 			ended = ended || c.state != waiting
 		}
-		if !ended && s.op.Victim != "" && time.Now().After(late) {
-			return ErrLate
+		if err := d.overdue(s, began, "has been in a deadlock at "+s.op.Name()); err != nil {
+			return err
+		}
+		if !ended && time.Now().After(late) {
+			switch {
+			case s.op.Victim != "":
+				return ErrLate
+			case !d.engine.World.Victims():
+				return errNobodyEnds
+			}
 		}
 	}
 	return d.settleWaiting(ctx)
@@ -198,6 +222,9 @@ func (d *Director) waited(s *seat) bool {
 // ErrLate says that a session looked for a deadlock before it was closed, or
 // before we had seen it: the run can be tried again after Engine.Wait.
 var ErrLate = errors.New("a deadlock was looked for too early")
+
+// errNobodyEnds says that an engine that ends deadlocks at once has ended none.
+var errNobodyEnds = errors.New("nobody is ended")
 
 // lateAfter is twenty times what an engine takes to end a deadlock.
 const lateAfter = 100 * time.Millisecond

@@ -1,9 +1,11 @@
 // Package explore searches schedules. It is pure: it knows no engine and no
 // session, only a function that runs a plan and gives its history.
 //
-// The search is by brute force: every schedule once, those with the fewest
-// preemptions and faults first (M. Musuvathi and S. Qadeer, Iterative Context Bounding,
-// 2007), because most races need one or two, and a person can read those.
+// By brute force it runs every schedule once, those with the fewest preemptions
+// and faults first (M. Musuvathi and S. Qadeer, Iterative Context Bounding,
+// 2007), because most races need one or two, and a person can read those. With a
+// relation that says what may be exchanged it runs one schedule of those that
+// come to the same: see reduce.go.
 package explore
 
 import (
@@ -43,18 +45,21 @@ type Search struct {
 	// that differ in nothing else is run. nil runs them all.
 	Relation *check.Relation
 	Bound    *int        // preemptions and faults at most, with no relation; nil is any number
-	Budget   int         // schedules at most; 0 is all
+	Budget   int         // schedules at most, beyond those of Resume; 0 is all
 	Stop     func() bool // ends the search early if it says so; may be nil
 	Faults   int         // connections lost in a schedule, at most
 	Random   int         // that many random schedules, instead of all
 	Seed     uint64      // of the random ones
 	// Fingerprint is of all that a saved frontier depends on.
 	Fingerprint string
-	Resume      *Frontier             // what an earlier search has left; nil begins
-	Part        Part                  // of the search that is to be done
-	Left        *Frontier             // after Run: what is left
-	Judged      func(racelab.History) // told of each run that was judged, in order; may be nil
-	Tell        func(run, known int)  // told after each batch; known: schedules run or waiting; may be nil
+	Resume      *Frontier // what an earlier search has left; nil begins
+	Part        Part      // of the search that is to be done
+	Left        *Frontier // after Run: what is left
+	divided     bool      // the part has come to its share
+	// Unfit reports whether an error only says that a schedule cannot be run.
+	Unfit  func(error) bool
+	Judged func(racelab.History) // told of each run that was judged, in order; may be nil
+	Tell   func(run, known int)  // told after each batch; known: schedules run or waiting; may be nil
 }
 
 // A Finding is a schedule whose run is a violation.
@@ -105,6 +110,12 @@ func (s *Search) Run(ctx context.Context) (Report, error) {
 	}
 	var serial []racelab.History
 	for _, order := range s.Judge.Orders(all) {
+		if begun := s.Resume != nil && s.Resume.Begun; len(serial) > 0 && !begun && s.over(r) {
+			r.Serial = len(serial)
+			left := s.save(r, nil)
+			s.Left = &left
+			return r.finish(false), nil
+		}
 		h, err := s.Judge.Serial(ctx, order)
 		if err != nil {
 			return r.finish(false), fmt.Errorf("run %v one after another: %w", order, err)
@@ -120,11 +131,13 @@ func (s *Search) Run(ctx context.Context) (Report, error) {
 	}
 	known := newRecall(serial)
 	a, done, err := s.search(ctx, r, serial, known)
+	if err == nil || a != nil {
+		left := s.save(r, a)
+		s.Left = &left
+	}
 	if err != nil {
 		return r.finish(false), err
 	}
-	left := s.save(r, a)
-	s.Left = &left
 	if f, ok := a.(*frontier); ok {
 		r.Bounded = done && f.cut
 		done = done && !f.cut
@@ -156,6 +169,9 @@ func (s *Search) search(ctx context.Context, r *result, serial []racelab.History
 	if err != nil {
 		return nil, false, err
 	}
+	if s.Resume != nil {
+		r.before = r.Schedules
+	}
 	done, err = s.work(ctx, r, a, known)
 	return a, done, err
 }
@@ -166,6 +182,8 @@ type agenda interface {
 	// ran is told of a run, in the order in which pop gave them.
 	ran(todo, racelab.History)
 	len() int
+	// back takes what pop gave last, and was not run.
+	back([]todo)
 	// split leaves out what other parts of the search do.
 	split(Part)
 }
@@ -179,10 +197,10 @@ type todo interface {
 // work runs an agenda to its end, and reports whether it came there.
 func (s *Search) work(ctx context.Context, r *result, a agenda, known *recall) (bool, error) {
 	_, hunts := a.(*hunt)
-	whole := s.Part.Of == 0 || hunts || s.Resume != nil && s.Resume.Part != ""
+	whole := s.Part.Of == 0 || hunts
 	for a.len() > 0 {
 		if !whole && a.len() >= partAtLeast*s.Part.Of {
-			whole = true
+			whole, s.divided = true, true
 			a.split(s.Part)
 			if s.Part.I > 1 {
 				r.forget() // the first part counts what all have run
@@ -198,12 +216,17 @@ func (s *Search) work(ctx context.Context, r *result, a agenda, known *recall) (
 		todos := a.pop(s.room(r))
 		histories, fresh, err := s.runAll(ctx, todos, known)
 		if err != nil {
+			a.back(todos)
 			return false, err
 		}
 		for i, h := range histories {
 			if fresh[i] {
 				if err := r.add(ctx, h); err != nil {
+					a.back(todos[i:])
 					return false, err
+				}
+				if hunts {
+					known.add(h)
 				}
 			}
 			a.ran(todos[i], h)
@@ -212,8 +235,11 @@ func (s *Search) work(ctx context.Context, r *result, a agenda, known *recall) (
 			s.Tell(r.Schedules, r.Schedules+a.len())
 		}
 	}
-	if !whole && s.Part.I > 1 {
-		r.forget() // there was too little to divide, and the first part has it all
+	if !whole && a.len() == 0 {
+		s.divided = true
+		if s.Part.I > 1 {
+			r.forget() // there was too little to divide, and the first part has it all
+		}
 	}
 	return true, nil
 }
@@ -223,13 +249,13 @@ func (s *Search) work(ctx context.Context, r *result, a agenda, known *recall) (
 const partAtLeast = 4
 
 func (s *Search) over(r *result) bool {
-	return s.Budget > 0 && r.Schedules >= s.Budget || s.Stop != nil && s.Stop()
+	return s.Budget > 0 && r.Schedules-r.before >= s.Budget || s.Stop != nil && s.Stop()
 }
 
 // room is how many schedules the next batch may have.
 func (s *Search) room(r *result) int {
 	if s.Budget > 0 {
-		return s.Budget - r.Schedules
+		return s.Budget - (r.Schedules - r.before)
 	}
 	return batch
 }

@@ -206,6 +206,20 @@ func (f *frontier) pop(n int) []todo {
 	return todos
 }
 
+// back puts back what pop gave: all of one rank.
+func (f *frontier) back(todos []todo) {
+	var items []item
+	for _, t := range todos {
+		items = append(items, t.(item))
+	}
+	if rank := items[0].preempted; rank <= queued {
+		f.few[rank] = slices.Concat(items, f.few[rank])
+		return
+	}
+	slices.Reverse(items)
+	f.many = append(f.many, items...)
+}
+
 // split keeps a part of what is to be run.
 func (f *frontier) split(p Part) {
 	at := -1
@@ -253,6 +267,9 @@ func (h *hunt) pop(n int) []todo {
 }
 
 func (h *hunt) ran(todo, racelab.History) {}
+
+// back forgets: a hunt that broke off begins anew.
+func (h *hunt) back([]todo) {}
 
 // split keeps everything: what a hunt finds all parts have to know.
 func (h *hunt) split(Part) {}

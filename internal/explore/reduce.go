@@ -19,6 +19,7 @@ type reduction struct {
 	latest   map[racelab.Choice]check.Step
 
 	first   racelab.History
+	root    *node
 	learned int // what the relation knew when the first run was read
 }
 
@@ -78,6 +79,13 @@ func (r *reduction) pop(n int) []todo {
 		r.queue = r.queue[:len(r.queue)-1]
 	}
 	return all
+}
+
+// back puts back what pop gave.
+func (r *reduction) back(todos []todo) {
+	for _, t := range slices.Backward(todos) {
+		r.queue = append(r.queue, t.(branch))
+	}
 }
 
 // path lists the nodes from the root to n.
@@ -173,9 +181,12 @@ func (r *reduction) ran(t todo, h racelab.History) {
 	for _, s := range steps {
 		r.latest[s.Choice] = s
 	}
-	if r.relation.Learned() != r.learned {
+	switch {
+	case r.relation.Learned() != r.learned:
 		r.restart() // all runs have to be read again
 		return
+	case b.at.path()[0] != r.root:
+		return // from before a restart
 	}
 	r.grow(&b, steps)
 }
@@ -188,6 +199,7 @@ func (r *reduction) grow(b *branch, steps []check.Step) {
 			return
 		}
 		root := &node{ready: steps[0].Ready}
+		r.root = root
 		nodes = []*node{root}
 		b = &branch{r, root, steps[0].Choice}
 		r.take(root, steps[0].Choice)
@@ -202,6 +214,14 @@ func (r *reduction) grow(b *branch, steps []check.Step) {
 		step := &steps[k]
 		n := nodes[k]
 		if k > from {
+			// What sleeps has faults and other victims, which touch more and do not.
+			for _, z := range sleep {
+				for _, c := range z.Ready {
+					if c.Session == z.Choice.Session && (c.Fault != racelab.NoFault || c.Victim != "") && c != z.Choice && !isAsleep(sleep, c) {
+						r.add(n, c)
+					}
+				}
+			}
 			if isAsleep(sleep, step.Choice) {
 				end = k
 				for _, c := range step.Ready {

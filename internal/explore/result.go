@@ -16,6 +16,7 @@ type result struct {
 	search    *Search
 	outcomes  map[string]int // position in Report.Outcomes
 	conflicts check.Conflicts
+	before    int // schedules that an earlier search has run
 }
 
 // add judges a run and counts it.

@@ -3,6 +3,8 @@ package explore
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +27,8 @@ type Frontier struct {
 	Items       []savedItem `json:"items"` // to be run, the next one first
 	Nodes       []savedNode `json:"nodes,omitempty"`
 	Cut         bool        `json:"cut"`
+	Moved       []string    `json:"moved,omitempty"` // what the relation knew: tables in which rows come and go
+	Sum         string      `json:"sum"`             // of all the rest: a search must not go on with what was damaged
 }
 
 type savedReport struct {
@@ -59,6 +63,9 @@ type savedTaken struct {
 	Step   *check.Step `json:"step,omitempty"`
 }
 
+// ErrDamaged says that a frontier is not what a search has saved.
+var ErrDamaged = errors.New("it is a damaged frontier")
+
 const frontierSchema = "racelab.frontier/1"
 
 // ReadFrontier reads what a search has saved.
@@ -69,27 +76,47 @@ func ReadFrontier(text []byte) (f Frontier, err error) {
 	if f.Schema != frontierSchema {
 		return f, fmt.Errorf("it is no frontier of this version: its schema is %.40q", f.Schema)
 	}
-	check := []string{f.Report.Witness, f.Report.Passing}
+	if f.Sum != f.sum() {
+		return f, ErrDamaged
+	}
+	schedules := []string{f.Report.Witness, f.Report.Passing}
 	for _, it := range f.Items {
-		check = append(check, it.Schedule)
+		schedules = append(schedules, it.Schedule)
 	}
 	for _, n := range f.Nodes {
-		check = append(check, n.Path, n.Ready)
+		schedules = append(schedules, n.Path, n.Ready)
 		for _, t := range n.Taken {
-			check = append(check, t.Choice)
+			schedules = append(schedules, t.Choice)
 		}
 	}
-	for _, schedule := range check {
+	for _, schedule := range schedules {
 		if _, err := racelab.ParseSchedule(schedule); err != nil {
-			return f, errors.New("it is a damaged frontier")
+			return f, ErrDamaged
 		}
 	}
 	for _, n := range f.Nodes {
 		if len(n.Taken) == 0 {
-			return f, errors.New("it is a damaged frontier")
+			return f, ErrDamaged
 		}
 	}
 	return f, nil
+}
+
+// Text is the frontier as JSON, for ReadFrontier.
+func (f Frontier) Text() ([]byte, error) {
+	f.Sum = f.sum()
+	return json.Marshal(f)
+}
+
+// sum is of everything but itself.
+func (f Frontier) sum() string {
+	f.Sum = ""
+	text, err := json.Marshal(f)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
 }
 
 // Merge makes one frontier of those of all parts of a search.
@@ -101,9 +128,15 @@ func Merge(parts []Frontier) (Frontier, error) {
 	seen := map[string]bool{}
 	of := 0
 	for _, p := range parts {
-		var i int
-		if _, err := fmt.Sscanf(p.Part, "%d/%d", &i, &of); err != nil || seen[p.Part] {
+		var part Part
+		if _, err := fmt.Sscanf(p.Part, "%d/%d", &part.I, &part.Of); err != nil || seen[p.Part] {
 			return m, fmt.Errorf("part %q cannot be merged with the others: give each part of one search once", p.Part)
+		}
+		if of == 0 {
+			of = part.Of
+		}
+		if part.Of != of || part.I < 1 || part.I > of || part.String() != p.Part {
+			return m, fmt.Errorf("%s and %s are parts of different divisions", m.Part, p.Part)
 		}
 		if p.Fingerprint != m.Fingerprint || p.Method != m.Method {
 			return m, errors.New("the parts are of different searches")
@@ -116,6 +149,18 @@ func Merge(parts []Frontier) (Frontier, error) {
 	slices.SortFunc(parts, func(a, b Frontier) int { return cmp.Compare(a.Part, b.Part) })
 	m = parts[0]
 	m.Part = ""
+	for _, p := range parts {
+		if !p.Begun {
+			return m, fmt.Errorf("part %s was over before it knew its share: do it again with a larger budget", p.Part)
+		}
+	}
+	for _, p := range parts {
+		// What a part has run without knowing a dependency that another has
+		// seen may lack something: then nothing is known to be done.
+		if !slices.Equal(p.Moved, m.Moved) {
+			return Frontier{Schema: m.Schema, Fingerprint: m.Fingerprint, Method: m.Method}, nil
+		}
+	}
 	nodes := map[string]int{}
 	for i, n := range m.Nodes {
 		nodes[n.Path] = i
@@ -170,6 +215,9 @@ func (r *savedReport) add(o savedReport) {
 		r.FirstFound = o.FirstFound
 	}
 	for c, n := range o.Classes {
+		if r.Classes == nil {
+			r.Classes = map[racelab.Class]int{}
+		}
 		r.Classes[c] += n
 	}
 	for _, x := range o.Outcomes {
@@ -185,7 +233,7 @@ func (r *savedReport) add(o savedReport) {
 	r.Passing = cmp.Or(r.Passing, o.Passing)
 }
 
-// better keeps both witnesses until they can be run: one is as good as none.
+// better keeps the shorter of two witnesses.
 func better(a, b string) string {
 	if a == "" || b != "" && len(b) < len(a) {
 		return b
@@ -209,7 +257,7 @@ func (p Part) mine(at int) bool { return at%p.Of == p.I-1 }
 
 // save is what is left of a search with that agenda; nil has not begun.
 func (s *Search) save(r *result, a agenda) Frontier {
-	f := Frontier{Schema: frontierSchema, Fingerprint: s.Fingerprint, Method: "brute", Part: s.Part.String(), Begun: a != nil, Items: []savedItem{}}
+	f := Frontier{Schema: frontierSchema, Fingerprint: s.Fingerprint, Method: "brute", Part: s.Part.String(), Begun: a != nil && (s.Part.Of == 0 || s.divided), Items: []savedItem{}}
 	if s.Relation != nil {
 		f.Method = "reduced"
 	}
@@ -236,6 +284,7 @@ func (s *Search) save(r *result, a agenda) Frontier {
 			f.Items = append(f.Items, it.save())
 		}
 	case *reduction:
+		f.Moved = s.Relation.Moved()
 		saved := map[*node]bool{}
 		queue := slices.Clone(a.queue)
 		slices.Reverse(queue)
@@ -298,6 +347,7 @@ func (s *Search) load(f Frontier, serial []racelab.History) (agenda, error) {
 	for _, h := range serial {
 		s.Relation.Steps(h)
 	}
+	s.Relation.Know(f.Moved)
 	a.learned = s.Relation.Learned()
 	nodes := map[string]*node{}
 	saved := slices.Clone(f.Nodes)
@@ -308,22 +358,25 @@ func (s *Search) load(f Frontier, serial []racelab.History) (agenda, error) {
 		if len(path) > 0 {
 			n.via = path[len(path)-1]
 			if n.parent = nodes[path[:len(path)-1].String()]; n.parent == nil {
-				return nil, errors.New("it is a damaged frontier")
+				return nil, ErrDamaged
 			}
 		}
 		for _, t := range x.Taken {
 			choice := parse(t.Choice)
 			if len(choice) != 1 {
-				return nil, errors.New("it is a damaged frontier")
+				return nil, ErrDamaged
 			}
 			n.taken = append(n.taken, taken{choice[0], t.Step})
 		}
 		nodes[x.Path] = n
+		if len(path) == 0 {
+			a.root = n
+		}
 	}
 	for _, i := range slices.Backward(f.Items) {
 		schedule := parse(i.Schedule)
 		if len(schedule) == 0 || nodes[schedule[:len(schedule)-1].String()] == nil {
-			return nil, errors.New("it is a damaged frontier")
+			return nil, ErrDamaged
 		}
 		a.queue = append(a.queue, branch{a, nodes[schedule[:len(schedule)-1].String()], schedule[len(schedule)-1]})
 	}
@@ -341,6 +394,7 @@ func (s *Search) resume(ctx context.Context, r *result, f Frontier) error {
 	if r.Classes == nil {
 		r.Classes = map[racelab.Class]int{}
 	}
+	r.outcomes, r.conflicts = map[string]int{}, check.Conflicts{}
 	r.conflicts.Load(p.Conflicts)
 	for i, o := range p.Outcomes {
 		r.outcomes[o.Results+"|"+o.State] = i

@@ -18,6 +18,7 @@ const shrinkings = 200
 type shrinking struct {
 	run   Runner
 	judge *check.Judge
+	unfit func(error) bool
 	best  Finding
 	tried map[string]bool
 	left  int
@@ -27,7 +28,7 @@ type shrinking struct {
 // fewer preemptions, switches and steps, until nothing that it knows to try is
 // simpler. It runs and judges like the search that found it.
 func (s *Search) Shrink(ctx context.Context, f Finding) (Finding, error) {
-	x := &shrinking{run: s.Runners[0], judge: s.Judge, best: f, tried: map[string]bool{}, left: shrinkings}
+	x := &shrinking{run: s.Runners[0], judge: s.Judge, unfit: s.Unfit, best: f, tried: map[string]bool{}, left: shrinkings}
 	if err := x.sessions(ctx); err != nil {
 		return f, err
 	}
@@ -85,7 +86,10 @@ func (x *shrinking) try(ctx context.Context, judge *check.Judge, schedule racela
 	}
 	x.left--
 	h, err := x.run(ctx, Plan{Schedule: schedule, Loose: true, Calls: calls})
-	if err != nil {
+	switch {
+	case err != nil && x.unfit != nil && x.unfit(err):
+		return false, nil
+	case err != nil:
 		return false, err
 	}
 	v, err := judge.Judge(ctx, h)

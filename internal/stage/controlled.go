@@ -57,7 +57,7 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 		return nil, err
 	}
 	c := &Cell{
-		selection: s, how: how, world: world, roles: cast(s.Scenario, how.Sessions),
+		selection: s, how: how, world: world, roles: s.Scenario.Dealt(how.Sessions),
 		engine: control.NewEngine(world, s.Engine.Dialect, s.Level),
 	}
 	schema, err := world.Schema(ctx)
@@ -176,7 +176,9 @@ func (c *Cell) call(ctx context.Context, id racelab.SessionID, role racelab.Role
 
 // Search prepares a search for violations of the selection over cells.
 func (s Selection) Search(cells []*Cell) *explore.Search {
-	search := &explore.Search{}
+	search := &explore.Search{Unfit: func(err error) bool {
+		return Diverged(err) || LostControl(err) || errors.Is(err, control.ErrLate)
+	}}
 	search.Judge = &check.Judge{
 		Scenario: s.Scenario, Calls: cells[0].Calls(),
 		Serial: func(ctx context.Context, order []racelab.CallID) (racelab.History, error) {

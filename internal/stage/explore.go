@@ -47,15 +47,18 @@ func Merge(parts []Frontier) (Frontier, error)   { return explore.Merge(parts) }
 // ErrForeign says that a frontier is of another exploration.
 var ErrForeign = errors.New("the frontier is of another exploration: scenario, strategy, engine, version, level, sessions and what is searched have to be the same")
 
+// ErrDamaged says that a frontier is not what an exploration has saved.
+var ErrDamaged = explore.ErrDamaged
+
 // fingerprint is of all that the schedules of an exploration depend on.
 func (s Selection) fingerprint(p racelab.Product, x Exploration) string {
 	h := sha256.New()
 	fmt.Fprintln(h, s.Name(), s.Scenario.Setup(s.Engine.Dialect), s.Scenario.State, s.Scenario.Generated, p.Name, p.Version, s.Level)
-	fmt.Fprintln(h, cast(s.Scenario, x.Sessions), x.Processes, x.Only, x.Faults, x.Reduced, x.Bound != nil, x.InvariantsOnly)
+	fmt.Fprintln(h, s.Scenario.Dealt(x.Sessions), x.Processes, x.Only, x.Faults, x.Reduced, x.Bound != nil, x.InvariantsOnly)
 	if x.Bound != nil {
 		fmt.Fprintln(h, *x.Bound)
 	}
-	for i := range cast(s.Scenario, x.Sessions) {
+	for i := range s.Scenario.Dealt(x.Sessions) {
 		if st := x.Strategies[racelab.Letter(i)]; st != nil {
 			fmt.Fprintln(h, st.Name)
 		}
@@ -81,26 +84,22 @@ type Explored struct {
 
 // Explore searches the selection's schedules on server.
 func (s Selection) Explore(ctx context.Context, server racelab.Server, x Exploration) (out Explored, err error) {
-	var cells []*Cell
-	defer func() {
-		for _, c := range cells {
-			err = errors.Join(err, c.Close())
-		}
-	}()
-	for range max(x.Workers, 1) {
-		c, err := s.NewCell(ctx, server, x.Controlled)
-		if err != nil {
-			return out, err
-		}
-		cells = append(cells, c)
+	cells, err := s.NewCells(ctx, server, x.Controlled, x.Workers)
+	if err != nil {
+		return out, err
 	}
+	defer func() { err = errors.Join(err, cells.Close()) }()
+	return cells.Explore(ctx, s.Strategy, x)
+}
+
+func (s Selection) exploreIn(ctx context.Context, cells []*Cell, product racelab.Product, x Exploration) (out Explored, err error) {
 	search := s.Search(cells)
 	search.Budget, search.Random, search.Seed, search.Tell = x.Budget, x.Random, x.Seed, x.Tell
 	search.Bound = x.Bound
 	if x.Reduced {
 		search.Relation = cells[0].Relation()
 	}
-	search.Resume, search.Part, search.Fingerprint = x.Resume, x.Part, s.fingerprint(server.Product(), x)
+	search.Resume, search.Part, search.Fingerprint = x.Resume, x.Part, s.fingerprint(product, x)
 	search.Faults, search.Judge.InvariantsOnly = x.Faults, x.InvariantsOnly
 	if x.Time > 0 {
 		deadline := time.Now().Add(x.Time)

@@ -56,25 +56,13 @@ type Claim struct {
 	Held          int   `json:"held_in_runs"`
 }
 
-// cast returns the roles of n sessions: the scenario's, dealt out in turn.
-func cast(s *racelab.Scenario, n int) []racelab.Role {
-	if n == 0 {
-		n = len(s.Cast)
-	}
-	roles := make([]racelab.Role, n)
-	for i := range roles {
-		roles[i] = s.Cast[i%len(s.Cast)]
-	}
-	return roles
-}
-
 // tapeLength bounds a run's events: far above what a cast produces.
 const tapeLength = 1 << 20
 
 // RunFree opens a world on server and runs the selection in it. On an error,
 // the context's among them, the report holds what was seen before.
 func (s Selection) RunFree(ctx context.Context, server racelab.Server, f Free) (report FreeReport, err error) {
-	roles := cast(s.Scenario, f.Sessions)
+	roles := s.Scenario.Dealt(f.Sessions)
 	report.Failed = map[racelab.Class]int{}
 	for _, role := range roles {
 		report.Calls += f.Runs * len(role.Calls)
