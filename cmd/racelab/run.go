@@ -22,13 +22,13 @@ type runFlags struct {
 	schedule, judge, only     string
 	stepLimit                 string
 	seed                      uint64
-	json                      bool
+	json, compare             bool
 }
 
 func runCommand() *cobra.Command {
 	f := runFlags{}
 	c := &cobra.Command{
-		Use:   "run SCENARIO/STRATEGY",
+		Use:   "run SCENARIO[/STRATEGY]",
 		Short: "Run an exhibit freely: everything at once, as in production",
 		Long: `Runs the scenario's whole cast at once on a real engine, -n times, and measures
 after each run what must hold. Luck decides the order, so a loss proves the race
@@ -36,6 +36,9 @@ and no loss proves nothing.
 
 A run that takes longer than --timeout is cut off, and was the last: who was
 waiting for whom is said, on a terminal also while it waits.
+
+--compare runs each strategy in two ways, one session after another and all at
+once, and says how long each takes and what it loses. It is a measurement: 0.
 
 Exit codes: 1 a loss was seen; 3 none was seen, or a run did not end; 2 usage, or
 a strategy that the engine does not have; 4 the engine cannot be reached, or broke
@@ -45,11 +48,15 @@ loss that was seen 0.`,
   racelab run deposit/transaction --engine postgres --level "REPEATABLE READ"
   racelab run deposit/process-mutex --processes 2
   racelab run deposit/for-update --engine mysql --window 10ms..50ms --json
+  racelab run transfer --compare --sessions 4 --window 20ms
   racelab run deposit/transaction --engine postgres --schedule "A1 A2 B1 B2"`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("schedule") {
 				return runSchedule(c, args[0], f.schedule, f.expect, controlFlags{f.engineFlags, f.sessions, f.processes, f.only, f.judge, f.stepLimit, f.json})
+			}
+			if f.compare {
+				return runCompare(c, args[0], f)
 			}
 			return runFree(c, args[0], f)
 		},
@@ -66,7 +73,8 @@ loss that was seen 0.`,
 	c.Flags().StringVar(&f.only, "only", "", "with --schedule, the sessions that run, such as A,C; the others do not")
 	c.Flags().StringVar(&f.judge, "judge", "serial", "with --schedule, what the run is held against: serial or invariant")
 	c.Flags().StringVar(&f.stepLimit, "step-limit", "30s", "with --schedule, how long a step may take while nobody is waited for")
-	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document (racelab.run/1, or racelab.replay/1)")
+	c.Flags().BoolVar(&f.compare, "compare", false, "run one session after another, and all at once, and compare")
+	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document (racelab.run/1, racelab.replay/1 or racelab.pace/1)")
 	return c
 }
 

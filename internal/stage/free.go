@@ -19,6 +19,7 @@ type Free struct {
 	Sessions  int // 0: the scenario's own cast
 	Processes int // simulated; sessions are dealt to them in turn
 	Window    Span
+	InTurn    bool // one session after another instead of all at once
 	Seed      uint64
 	Timeout   time.Duration      // of each run; 0: none
 	Progress  func(done int)     // may be nil
@@ -28,6 +29,8 @@ type Free struct {
 // A FreeReport is what free running gave.
 type FreeReport struct {
 	Runs, Losses int // runs that were judged, and those after which a claim did not hold
+
+	Took time.Duration // all runs together, without what is before and after them
 
 	Calls   int                   // to be made in all runs
 	OK      int                   // those that succeeded
@@ -143,9 +146,16 @@ func (s Selection) once(ctx context.Context, f Free, roles []racelab.Role, sessi
 	defer calls.into(report)
 	var wg sync.WaitGroup
 	start := make(chan struct{})
+	before := start
 	for i, role := range roles {
+		own := make(chan struct{})
+		turn := start
+		if f.InTurn {
+			turn, before = before, own
+		}
 		wg.Go(func() {
-			<-start
+			defer close(own)
+			<-turn
 			for _, args := range role.Calls {
 				if ctx.Err() != nil {
 					return
@@ -156,6 +166,8 @@ func (s Selection) once(ctx context.Context, f Free, roles []racelab.Role, sessi
 			}
 		})
 	}
+	began := time.Now()
+	defer func() { report.Took += time.Since(began) }()
 	close(start)
 	return wait(ctx, cut, f, &wg, tape)
 }
