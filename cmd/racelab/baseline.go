@@ -23,7 +23,12 @@ type accepted struct {
 	Engine   string        `json:"engine"`
 	Level    racelab.Level `json:"level"`
 	Sessions int           `json:"sessions"`
-	Anomaly  string        `json:"anomaly"` // "" if it has no name
+	// What else was asked for: a finding that needs it is no other one's.
+	Processes int    `json:"processes"`
+	Faults    int    `json:"faults"`
+	Judge     string `json:"judge"`
+	Only      string `json:"only"`
+	Anomaly   string `json:"anomaly"` // "" if it has no name
 }
 
 const baselineSchema = "racelab.baseline/1"
@@ -67,8 +72,9 @@ func (b baseline) accept(path string, a accepted) error {
 	return nil
 }
 
-func (r exploreReport) finding() accepted {
-	a := accepted{Scenario: r.Scenario, Strategy: r.Strategy, Engine: r.Engine, Level: r.Level, Sessions: r.Sessions}
+func (r exploreReport) finding(f controlFlags) accepted {
+	a := accepted{Scenario: r.Scenario, Strategy: r.Strategy, Engine: r.Engine, Level: r.Level, Sessions: r.Sessions,
+		Processes: r.Processes, Faults: r.Faults, Judge: f.judge, Only: f.only}
 	if len(r.Anomalies) > 0 {
 		a.Anomaly = string(r.Anomalies[0].Name)
 	}

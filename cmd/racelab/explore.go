@@ -373,11 +373,11 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 		r.Trials = trialReports(trials, x)
 	}
 	if r.Verdict == racelab.Violated && f.accept {
-		unaccepted := known.accept(f.baseline, r.finding())
+		unaccepted := known.accept(f.baseline, r.finding(f.controlFlags))
 		r.Accepted = unaccepted == nil
 		unsaved = errors.Join(unsaved, unaccepted)
 	}
-	r.Accepted = r.Verdict == racelab.Violated && (r.Accepted || slices.Contains(known.Accepted, r.finding()))
+	r.Accepted = r.Verdict == racelab.Violated && (r.Accepted || slices.Contains(known.Accepted, r.finding(f.controlFlags)))
 	if f.json {
 		err = writeJSON(c.OutOrStdout(), r)
 	} else {
