@@ -181,8 +181,8 @@ func purged(ctx context.Context, c *sql.Conn) error {
 	return nil
 }
 
-// purgeAsks is some ten times what a purge takes.
-const purgeAsks = 30
+// purgeAsks is a hundred times what a purge takes.
+const purgeAsks = 300
 
 func (w *world) Address() string {
 	config := w.server.config.Clone()

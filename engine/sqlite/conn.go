@@ -32,6 +32,7 @@ type conn struct {
 	// Guarded by world.mu:
 	writes bool // it holds the write lock for its transaction
 	parked bool // it waits, and nothing has told it to try again
+	tries  int  // of the statement that waits, in vain
 	again  chan struct{}
 }
 
@@ -94,8 +95,9 @@ func (c *conn) do(ctx context.Context, text string, run func() error) error {
 			w.mu.Unlock()
 			return err
 		}
+		c.tries++
 		if !queued {
-			queued = true
+			queued, c.tries = true, 1
 			w.queue = append(w.queue, c)
 			if d := w.config.BusyLimit; d > 0 {
 				timer := time.NewTimer(d)

@@ -556,12 +556,12 @@ func TestReducedFindsWhatBruteForceFindsInAnyProgram(t *testing.T) {
 	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
 		c := newComparer(t, e, server)
 		// Of 100 each. What SQLite does is what costs most with the race detector.
-		rounds, most := 4, 30
+		rounds, most := 2, 30
 		if hasServer(e) {
-			rounds = 8
+			rounds = 3
 		}
 		if os.Getenv("RACELAB_SOAK") != "" {
-			rounds, most = rounds*50, 130
+			rounds, most = rounds*120, 130
 		}
 		generator := scripts(e, most)
 		for range rounds {
