@@ -59,8 +59,6 @@ type Op struct {
 	Fault  Fault     `json:"fault,omitempty"`  // what the schedule does to it
 	Victim SessionID `json:"victim,omitempty"` // of the deadlock that it closes, if not its own session
 
-	// Object names what an operation of shared memory works on.
-	Object string `json:"-"`
 	// Loses is how long the operation waits for a lock until it looks for a
 	// deadlock, and loses it; 0: it never looks.
 	Loses time.Duration `json:"-"`

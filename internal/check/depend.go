@@ -52,7 +52,6 @@ func (r *Relation) has(rule Rule) bool { return r.Without&rule == 0 }
 // one.
 type Step struct {
 	Choice racelab.Choice
-	Event  int              // where it stands in the history
 	Ready  []racelab.Choice // the choices there were
 	// Woke are the sessions whose waiting operations it let end.
 	Woke []racelab.SessionID
@@ -110,10 +109,10 @@ func (r *Relation) Steps(h racelab.History) []Step {
 			steps[at].touches = append(steps[at].touches, touch{writes, all("the checks")})
 		}
 	}
-	for i, e := range h.Events {
+	for _, e := range h.Events {
 		if c, ok := e.Choice(); ok {
 			entered[e.Op.Name()] = len(steps)
-			steps = append(steps, Step{Choice: c, Event: i, Ready: e.Ready})
+			steps = append(steps, Step{Choice: c, Ready: e.Ready})
 		}
 		at := len(steps) - 1
 		switch e.Kind {
@@ -210,7 +209,7 @@ func (r *Relation) transaction(open map[racelab.ConnID]*tx, op racelab.Op) *tx {
 func (r *Relation) effects(op racelab.Op, result racelab.Result, t *tx, at int) []touch {
 	switch {
 	case op.Conn == "":
-		return []touch{{writes, all("memory " + op.Object)}}
+		return []touch{{writes, all("shared memory")}}
 	case op.Fault == racelab.DropBefore:
 		return nil
 	case op.Kind == racelab.Begin:

@@ -395,9 +395,6 @@ func (d *Director) locking(op racelab.Op) racelab.Locking {
 	l, ok := d.engine.locking[op.Text]
 	if !ok {
 		l = d.engine.Dialect.Locking(op.Text, d.engine.Level)
-		if d.engine.locking == nil {
-			d.engine.locking = map[string]racelab.Locking{}
-		}
 		d.engine.locking[op.Text] = l
 	}
 	return l
