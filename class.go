@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -28,6 +29,8 @@ const (
 	NotFound             Class = "not-found" // sql.ErrNoRows
 	Refused              Class = "refused"   // ErrRefused: as if never run
 	Exhausted            Class = "exhausted" // ErrExhausted: aborted on each of its tries
+	Panicked             Class = "panicked"  // the call's own code
+	Misuse               Class = "misuse"    // of shared memory, in a way that ends a Go program
 	Other                Class = "other"
 )
 
@@ -51,6 +54,10 @@ func ClassOf(err error) Class {
 		return Refused
 	case errors.Is(err, ErrExhausted):
 		return Exhausted
+	case errors.Is(err, ErrMisused):
+		return Misuse
+	case errors.Is(err, ErrPanicked):
+		return Panicked
 	case errors.Is(err, sql.ErrNoRows):
 		return NotFound
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -77,3 +84,19 @@ var ErrExhausted = errors.New("gave up: aborted on every try")
 // schedule's fault took away after it was sent: whether it was done is not
 // known.
 var ErrDropped = errors.New("the connection was lost, and with it the answer")
+
+// ErrPanicked is how a call ends whose code panics, wrapped around what it
+// panicked with.
+var ErrPanicked = errors.New("panic")
+
+// ErrMisused is how a call ends that asks shared memory for what must not be,
+// wrapped around the message that Go has for it.
+var ErrMisused = errors.New("misuse")
+
+// Recovered is the error of a call whose code panicked with a value.
+func Recovered(value any) error {
+	if err, ok := value.(error); ok && errors.Is(err, ErrMisused) {
+		return err
+	}
+	return fmt.Errorf("%w: %v", ErrPanicked, value)
+}

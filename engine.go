@@ -81,10 +81,11 @@ const (
 	Concurrent       // more than one connection writes at a time
 	LockOf           // FOR UPDATE OF: the rows of one table of a join
 	NoWaitSkipLocked // both at once, which contradict each other: no engine has it
+	SQL              // a database at all
 )
 
 var featureNames = []string{"row locks", "NOWAIT", "SKIP LOCKED", "advisory locks", "BEGIN IMMEDIATE", "savepoints", "concurrent writers",
-	"FOR UPDATE OF", "NOWAIT together with SKIP LOCKED"}
+	"FOR UPDATE OF", "NOWAIT together with SKIP LOCKED", "SQL"}
 
 // Names lists the features of the set, for people.
 func (f Feature) Names() []string {

@@ -19,9 +19,13 @@ const (
 	// snapshot fails, instead of overwriting what it never read.
 	RepeatableReadSnapshot Level = "REPEATABLE READ SNAPSHOT"
 	Serializable           Level = "SERIALIZABLE"
+	// SequentialConsistency is no level of a database, but what shared memory
+	// is taken to promise (L. Lamport, 1979): every operation is done at once,
+	// and all sessions see them in the same order.
+	SequentialConsistency Level = "SEQUENTIAL CONSISTENCY"
 )
 
-var levels = []Level{ReadUncommitted, ReadCommitted, RepeatableRead, RepeatableReadSnapshot, Serializable}
+var levels = []Level{ReadUncommitted, ReadCommitted, RepeatableRead, RepeatableReadSnapshot, Serializable, SequentialConsistency}
 
 // ParseLevel reads a level's SQL name, in any case, with spaces, hyphens or
 // underscores between the words.
@@ -55,7 +59,7 @@ func (l Level) SQL() sql.IsolationLevel {
 // connection's own default and for levels that no engine here has.
 func LevelOf(i sql.IsolationLevel) Level {
 	for _, l := range levels {
-		if l.SQL() == i && l != RepeatableReadSnapshot {
+		if l.SQL() == i && l != RepeatableReadSnapshot && l != SequentialConsistency {
 			return l
 		}
 	}

@@ -37,12 +37,21 @@ const (
 	Begin    OpKind = "begin"
 	Commit   OpKind = "commit"
 	Rollback OpKind = "rollback"
-	Query    OpKind = "query"   // a statement read with its rows
-	Exec     OpKind = "exec"    // a statement of which only the count is read
-	Window   OpKind = "window"  // time between read and write
-	Acquire  OpKind = "acquire" // of a lock in shared memory
-	Release  OpKind = "release"
-	Sleep    OpKind = "sleep" // until virtual time has passed
+	Query    OpKind = "query"  // a statement read with its rows
+	Exec     OpKind = "exec"   // a statement of which only the count is read
+	Window   OpKind = "window" // time between read and write
+
+	// Of shared memory:
+	Load    OpKind = "load"    // reads a value
+	Store   OpKind = "store"   // replaces a value
+	Update  OpKind = "update"  // reads and replaces it at once
+	Acquire OpKind = "acquire" // takes a lock, or whatever else may have to be waited for
+	Try     OpKind = "try"     // takes it if that needs no waiting
+	Release OpKind = "release"
+	Signal  OpKind = "signal" // lets others go on
+	Spawn   OpKind = "go"     // starts a session
+	Yield   OpKind = "yield"  // lets another session go first, if one can
+	Sleep   OpKind = "sleep"  // until virtual time has passed
 )
 
 // An Op is one operation of a session: what happens between two gates.
@@ -65,9 +74,11 @@ type Op struct {
 	// Wakes is the virtual time before which the operation cannot be let in.
 	Wakes time.Duration `json:"-"`
 
-	// Obstacles are the sessions that have to move before the operation can
-	// be let in; nil never has any. Only shared memory knows beforehand.
-	Obstacles func() []SessionID `json:"-"`
+	// Touches are what the operation does to shared memory, and Latch is what
+	// it may have to wait for there, nil if nothing: only shared memory knows
+	// beforehand.
+	Touches []Touch `json:"-"`
+	Latch   Latch   `json:"-"`
 }
 
 // Name returns the operation's name in a schedule: A1.

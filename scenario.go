@@ -15,8 +15,8 @@ type Scenario struct {
 	Sources []string // where it comes from
 	Reading []string // manual pages, papers
 
-	Setup func(Dialect) []string // schema and seed
-	State []string               // the tables compared at the end
+	Setup func(Dialect) []string // schema and seed; nil: sessions share nothing but memory
+	State []string               // the tables compared at the end, beside what Memory shares
 	// Generated are the columns, "table.column", whose values the database makes
 	// up, and References those that hold such a value of another column: by
 	// "table.column", which one of Generated. Two outcomes are the same if one
@@ -56,9 +56,8 @@ type Strategy struct {
 	Endpoints []string // names under which the reference laboratory has it
 	Body      map[string]Body
 	// Process makes what the sessions of one process share: a mutex, a cache.
-	// It is called once per run and simulated process; the memory is nil in
-	// free running.
-	Process func(Memory) any
+	// It is called once per run and simulated process.
+	Process func(*Memory) any
 }
 
 // A Body is what a role does in a strategy: ordinary Go over database/sql. The
@@ -115,21 +114,31 @@ func (s *Scenario) Strategy(name string) (*Strategy, bool) {
 	return nil, false
 }
 
-// Because says why the strategy is not available on an engine and level, as
-// the rest of a sentence after "not available, because ..."; "" if it is. An
-// empty level means whatever suits.
-func (s *Strategy) Because(e Engine, l Level) string {
-	if why := e.Dialect.Lacks(e.Name, s.Needs); why != "" {
+// Fits reports whether the engine is of the scenario's kind: a database, or
+// nothing but memory.
+func (s *Scenario) Fits(e Engine) bool { return (s.Setup != nil) == (e.Dialect.Features&SQL != 0) }
+
+// Because says why a strategy of the scenario is not available on an engine and
+// level, as the rest of a sentence after "not available, because ..."; "" if it
+// is. An empty level means whatever suits.
+func (s *Scenario) Because(st *Strategy, e Engine, l Level) string {
+	switch {
+	case !s.Fits(e) && s.Setup == nil:
+		return s.Name + " uses no database: its engine is memory"
+	case !s.Fits(e):
+		return e.Name + " has no SQL"
+	}
+	if why := e.Dialect.Lacks(e.Name, st.Needs); why != "" {
 		return why
 	}
-	if s.Level == "" {
+	if st.Level == "" {
 		return ""
 	}
-	if _, err := e.Dialect.Level(s.Level); err != nil {
-		return fmt.Sprintf("%s has no level %s", e.Name, s.Level)
+	if _, err := e.Dialect.Level(st.Level); err != nil {
+		return fmt.Sprintf("%s has no level %s", e.Name, st.Level)
 	}
-	if l != "" && l != s.Level {
-		return fmt.Sprintf("it is written for %s", s.Level)
+	if l != "" && l != st.Level {
+		return fmt.Sprintf("it is written for %s", st.Level)
 	}
 	return ""
 }

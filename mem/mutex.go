@@ -11,41 +11,67 @@ import (
 // session that wants a mutex that is taken cannot be let in. It must not be
 // copied.
 type Mutex struct {
-	memory racelab.Memory
-	free   sync.Mutex
+	object
+	free sync.Mutex
 
-	taken  bool
-	holder racelab.SessionID
+	lock, unlock string // texts
+	taken        bool
+	holder       racelab.SessionID
 }
 
-// NewMutex makes an unlocked mutex. A nil memory is free running.
-func NewMutex(memory racelab.Memory) *Mutex { return &Mutex{memory: memory} }
+// NewMutex makes an unlocked mutex.
+func NewMutex(m *racelab.Memory, name string) *Mutex {
+	mu := &Mutex{}
+	mu.init(m, name)
+	mu.lock, mu.unlock = "lock "+mu.name, "unlock "+mu.name
+	return mu
+}
 
 // Lock waits until the mutex is free and takes it.
 func (m *Mutex) Lock() {
-	if m.memory == nil {
+	if m.gate == nil {
 		m.free.Lock()
 		return
 	}
-	op := racelab.Op{Kind: racelab.Acquire, Text: "lock the mutex", Obstacles: m.holders}
-	m.memory.Pass(op, func(s racelab.SessionID) { m.taken, m.holder = true, s })
+	s := m.pass(racelab.Acquire, m.lock, m, racelab.Touch{Object: m.name, Mode: racelab.Writes | racelab.Acquires})
+	m.taken, m.holder = true, s
+	m.gate.Done(ok)
 }
 
-// Unlock frees the mutex. It panics if the mutex is not locked.
+// TryLock takes the mutex if it is free, and reports whether it has.
+func (m *Mutex) TryLock() bool {
+	if m.gate == nil {
+		return m.free.TryLock()
+	}
+	s := m.pass(racelab.Try, "try to "+m.lock, nil, racelab.Touch{Object: m.name, Mode: racelab.Writes | racelab.Acquires})
+	taken := !m.taken
+	if taken {
+		m.taken, m.holder = true, s
+	}
+	m.gate.Done(saw(taken))
+	return taken
+}
+
+// Unlock frees the mutex, whoever has taken it. To unlock what is not locked
+// ends the program, and under control the session.
 func (m *Mutex) Unlock() {
-	if m.memory == nil {
+	if m.gate == nil {
 		m.free.Unlock()
 		return
 	}
-	m.memory.Pass(racelab.Op{Kind: racelab.Release, Text: "unlock the mutex"}, func(racelab.SessionID) {
-		if !m.taken {
-			panic("mem: unlock of an unlocked mutex")
-		}
-		m.taken, m.holder = false, ""
-	})
+	m.pass(racelab.Release, m.unlock, nil, racelab.Touch{Object: m.name, Mode: racelab.Writes | racelab.Releases})
+	if !m.taken {
+		m.gate.Misused("sync: unlock of unlocked mutex")
+	}
+	m.taken, m.holder = false, ""
+	m.gate.Done(ok)
 }
 
-func (m *Mutex) holders() []racelab.SessionID {
+// Open implements racelab.Latch.
+func (m *Mutex) Open(racelab.SessionID) bool { return !m.taken }
+
+// Holders implements racelab.Latch.
+func (m *Mutex) Holders(racelab.SessionID) []racelab.SessionID {
 	if m.taken {
 		return []racelab.SessionID{m.holder}
 	}

@@ -13,6 +13,7 @@ var All = []*racelab.Scenario{
 	&stock,
 	&getOrCreate,
 	&updateOrCreate,
+	&counter,
 }
 
 // Named returns the scenario of that name, and whether there is one.

@@ -115,7 +115,7 @@ is missing was paid in and is gone.`,
 			Summary: "a mutex of the process: right in one process, wrong across several",
 			Expect:  []racelab.Expect{{Result: racelab.CellHolds}}, // in one process
 			Body:    depositor(depositProcessMutex),
-			Process: func(m racelab.Memory) any { return mem.NewMutex(m) },
+			Process: func(m *racelab.Memory) any { return mem.NewMutex(m, "the mutex") },
 		},
 		{
 			Name:      "immediate",

@@ -100,7 +100,7 @@ the database refused is missing without a word.`,
 			Summary: "the talk's lock in Python: right in one process, wrong across several",
 			Expect:  []racelab.Expect{{Result: racelab.CellHolds}}, // in one process
 			Body:    payer(transferProcessMutex),
-			Process: func(m racelab.Memory) any { return mem.NewMutex(m) },
+			Process: func(m *racelab.Memory) any { return mem.NewMutex(m, "the mutex") },
 		},
 	},
 }

@@ -17,11 +17,11 @@ type declaration struct {
 }
 
 // declarations lists what a strategy is expected to come to.
-func declarations(st *racelab.Strategy) []declaration {
+func declarations(s *racelab.Scenario, st *racelab.Strategy) []declaration {
 	all := []declaration{}
-	for _, e := range dsn.Engines {
+	for _, e := range dsn.For(s) {
 		for _, l := range e.Dialect.Levels {
-			if st.Because(e, l) != "" {
+			if s.Because(st, e, l) != "" {
 				continue
 			}
 			d := declaration{Engine: e.Name, Level: l}
@@ -35,9 +35,9 @@ func declarations(st *racelab.Strategy) []declaration {
 }
 
 // declaredText says the same for people, a line for each result.
-func declaredText(st *racelab.Strategy, indent string) string {
+func declaredText(s *racelab.Scenario, st *racelab.Strategy, indent string) string {
 	var cells []matrixCell
-	for _, d := range declarations(st) {
+	for _, d := range declarations(s, st) {
 		c := matrixCell{Strategy: st.Name, Engine: d.Engine, Level: d.Level, Result: "nothing declared", Anomaly: d.Anomaly, Agrees: true}
 		if d.Result != nil {
 			c.Result = *d.Result

@@ -37,10 +37,7 @@ var (
 
 func demo(ctx context.Context, w io.Writer) (err error) {
 	fmt.Fprintf(w, "Two deposits of 100 to one account at the same time, on a real database.\n\n")
-	e, err := dsn.Named("")
-	if err != nil {
-		return err
-	}
+	e := dsn.SQL[0]
 	server, err := start(ctx, e, "")
 	if err != nil {
 		return err

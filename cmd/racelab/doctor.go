@@ -34,7 +34,7 @@ Exit codes: 0, whatever is found; 2 usage.`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			r := doctorReport{Schema: "racelab.doctor/1"}
-			e, address, level, err := f.resolve()
+			e, address, level, err := f.resolve("")
 			if err != nil {
 				return err
 			}

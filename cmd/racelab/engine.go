@@ -11,6 +11,7 @@ import (
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/dsn"
 	"github.com/racelab/racelab/internal/stage"
+	"github.com/racelab/racelab/scenario"
 	"github.com/spf13/pflag"
 )
 
@@ -21,7 +22,7 @@ type engineFlags struct {
 }
 
 func (f *engineFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.engine, "engine", "", "sqlite (embedded, the default), postgres or mysql (alias mariadb)")
+	flags.StringVar(&f.engine, "engine", "", "sqlite (embedded, the default), postgres or mysql (alias mariadb); memory, for what uses no database")
 	f.addServer(flags)
 	flags.StringVar(&f.level, "level", "", "isolation level by its SQL name (default: the engine's first, or the strategy's own)")
 }
@@ -33,8 +34,9 @@ func (f *engineFlags) addServer(flags *pflag.FlagSet) {
 	flags.StringVar(&f.dsnFile, "dsn-file", "", "file that holds the DSN")
 }
 
-// resolve returns the engine, the DSN ("": a private server) and the level.
-func (f *engineFlags) resolve() (racelab.Engine, string, racelab.Level, error) {
+// resolve returns the engine, the DSN ("": a private server) and the level that
+// are meant for a scenario, which may be followed by a strategy; "" is any.
+func (f *engineFlags) resolve(name string) (racelab.Engine, string, racelab.Level, error) {
 	fail := func(err error) (racelab.Engine, string, racelab.Level, error) {
 		return racelab.Engine{}, "", "", usage("%w", err)
 	}
@@ -42,7 +44,12 @@ func (f *engineFlags) resolve() (racelab.Engine, string, racelab.Level, error) {
 	if err != nil {
 		return fail(err)
 	}
-	e, err := dsn.Resolve(f.engine, address)
+	name, _, _ = strings.Cut(name, "/")
+	s, _ := scenario.Named(name)
+	if s != nil && s.Setup == nil && !f.given.Changed("dsn") && !f.given.Changed("dsn-file") {
+		address = "" // the environment's is for those with a database
+	}
+	e, err := dsn.Resolve(f.engine, address, s)
 	if err != nil {
 		return fail(err)
 	}

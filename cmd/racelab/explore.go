@@ -62,7 +62,7 @@ func (f *controlFlags) chosen(name string) (c chosen, err error) {
 		return c, err
 	}
 	c.name = name
-	if c.Engine, c.dsn, c.Level, err = f.resolve(); err != nil {
+	if c.Engine, c.dsn, c.Level, err = f.resolve(name); err != nil {
 		return c, err
 	}
 	c.how = stage.Controlled{Sessions: f.sessions, Processes: f.processes}

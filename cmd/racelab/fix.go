@@ -11,7 +11,7 @@ import (
 // selection's engine and level; "" if it has none.
 func fixOf(sel stage.Selection) string {
 	for _, st := range sel.Scenario.Strategies {
-		if st.Safe && st.Because(sel.Engine, sel.Level) == "" {
+		if st.Safe && sel.Scenario.Because(&st, sel.Engine, sel.Level) == "" {
 			return st.Name
 		}
 	}

@@ -72,16 +72,16 @@ func listing() listReport {
 	for _, s := range scenario.All {
 		l := listedScenario{Name: s.Name, Summary: s.Summary, Sessions: len(s.Dealt(0)), Sources: s.Sources}
 		for i := range s.Strategies {
-			l.Strategies = append(l.Strategies, listed(&s.Strategies[i]))
+			l.Strategies = append(l.Strategies, listed(s, &s.Strategies[i]))
 		}
 		r.Scenarios = append(r.Scenarios, l)
 	}
 	return r
 }
 
-func listed(st *racelab.Strategy) listedStrategy {
+func listed(s *racelab.Scenario, st *racelab.Strategy) listedStrategy {
 	return listedStrategy{
-		Name: st.Name, Summary: st.Summary, Endpoints: append([]string{}, st.Endpoints...), Safe: st.Safe, Engines: engines(st),
+		Name: st.Name, Summary: st.Summary, Endpoints: append([]string{}, st.Endpoints...), Safe: st.Safe, Engines: engines(s, st),
 	}
 }
 
@@ -94,16 +94,16 @@ func mark(safe bool) string {
 }
 
 // engines says where a strategy is available, and at which levels.
-func engines(st *racelab.Strategy) []availability {
+func engines(s *racelab.Scenario, st *racelab.Strategy) []availability {
 	var all []availability
-	for _, e := range dsn.Engines {
+	for _, e := range dsn.For(s) {
 		a := availability{Engine: e.Name, Levels: []racelab.Level{}}
-		if why := st.Because(e, ""); why != "" {
+		if why := s.Because(st, e, ""); why != "" {
 			a.Because = &why
 		} else {
 			a.Available = true
 			for _, l := range e.Dialect.Levels {
-				if st.Because(e, l) == "" {
+				if s.Because(st, e, l) == "" {
 					a.Levels = append(a.Levels, l)
 				}
 			}

@@ -119,7 +119,7 @@ func (f matrixFlags) places(ctx context.Context) (all []place, missing []racelab
 	}
 	named := racelab.Engine{}
 	if address != "" {
-		if named, err = dsn.Resolve("", address); err != nil {
+		if named, err = dsn.Resolve("", address, nil); err != nil {
 			return nil, nil, usage("%w", err)
 		}
 	}

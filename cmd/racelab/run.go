@@ -116,7 +116,7 @@ func runFree(c *cobra.Command, name string, f runFlags) error {
 	if st == nil {
 		return usage("%s has several strategies: name one, such as %s/%s (see `racelab show %s`)", name, name, s.Strategies[0].Name, name)
 	}
-	e, dsn, level, err := f.resolve()
+	e, dsn, level, err := f.resolve(name)
 	if err != nil {
 		return err
 	}

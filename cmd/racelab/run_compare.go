@@ -50,14 +50,14 @@ func runCompare(c *cobra.Command, name string, f runFlags) error {
 	if err != nil {
 		return usage("%w", err)
 	}
-	e, dsn, level, err := f.resolve()
+	e, dsn, level, err := f.resolve(name)
 	if err != nil {
 		return err
 	}
 	var selections []stage.Selection
 	for i := range s.Strategies {
 		st := &s.Strategies[i]
-		if only != nil && st != only || only == nil && st.Because(e, level) != "" {
+		if only != nil && st != only || only == nil && s.Because(st, e, level) != "" {
 			continue
 		}
 		sel, err := selection(s, st, e, level)

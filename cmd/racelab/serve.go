@@ -84,7 +84,7 @@ func environment(flags *pflag.FlagSet) (err error) {
 func (f serveFlags) config() (lab.Config, error) {
 	c := lab.Config{Listen: f.listen, Workers: f.workers, Log: slog.New(slog.DiscardHandler)}
 	var err error
-	if c.Engine, c.DSN, c.Level, err = f.resolve(); err != nil {
+	if c.Engine, c.DSN, c.Level, err = f.resolve(""); err != nil {
 		return c, err
 	}
 	if c.Window, err = stage.ParseSpan(f.window); err != nil {

@@ -86,7 +86,7 @@ func showScenario(w io.Writer, s *racelab.Scenario, asJSON bool) error {
 		r.Invariants = append(r.Invariants, i.Name)
 	}
 	for i := range s.Strategies {
-		r.Strategies = append(r.Strategies, shownStrategy{listed(&s.Strategies[i]), declarations(&s.Strategies[i])})
+		r.Strategies = append(r.Strategies, shownStrategy{listed(s, &s.Strategies[i]), declarations(s, &s.Strategies[i])})
 	}
 	if asJSON {
 		return writeJSON(w, r)
@@ -96,7 +96,7 @@ func showScenario(w io.Writer, s *racelab.Scenario, asJSON bool) error {
 	fmt.Fprintf(&b, "What must hold\n  %s\n", strings.Join(r.Invariants, "\n  "))
 	b.WriteString("\nStrategies\n")
 	for i, st := range r.Strategies {
-		fmt.Fprintf(&b, "  %s (%s): %s\n%s", strong(w, st.Name), mark(st.Safe), st.Summary, declaredText(&s.Strategies[i], "    "))
+		fmt.Fprintf(&b, "  %s (%s): %s\n%s", strong(w, st.Name), mark(st.Safe), st.Summary, declaredText(s, &s.Strategies[i], "    "))
 	}
 	list := func(title string, lines []string) {
 		if len(lines) > 0 {
@@ -139,7 +139,7 @@ func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy, asJSON
 		return err
 	}
 	if asJSON {
-		return writeJSON(w, shown{showSchema, s.Name, st.Name, st.Summary, all[0], st.Safe, engines(st), all[1:], declarations(st), s.Reading})
+		return writeJSON(w, shown{showSchema, s.Name, st.Name, st.Summary, all[0], st.Safe, engines(s, st), all[1:], declarations(s, st), s.Reading})
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s): %s\n\n", strong(w, s.Name+"/"+st.Name), mark(st.Safe), st.Summary)
@@ -152,7 +152,7 @@ func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy, asJSON
 	if len(st.Endpoints) > 0 {
 		fmt.Fprintf(&b, "in the laboratory  POST /%s/%s, and as the reference has it: /demo/%s/\n", s.Name, st.Name, strings.Join(st.Endpoints, "/, /demo/"))
 	}
-	for _, a := range engines(st) {
+	for _, a := range engines(s, st) {
 		if !a.Available {
 			fmt.Fprintf(&b, "%-8s  not available, because %s\n", a.Engine, *a.Because)
 			continue
@@ -163,7 +163,7 @@ func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy, asJSON
 		}
 		fmt.Fprintf(&b, "%-8s  %s\n", a.Engine, strings.Join(names, ", "))
 	}
-	if declared := declaredText(st, "  "); declared != "" {
+	if declared := declaredText(s, st, "  "); declared != "" {
 		fmt.Fprintf(&b, "\nDeclared, and computed by `racelab matrix %s/%s`\n%s", s.Name, st.Name, declared)
 	}
 	if len(s.Reading) > 0 {

@@ -16,7 +16,7 @@ var Dialect = racelab.Dialect{
 		racelab.Serializable,
 	},
 	// MySQL 8 has FOR UPDATE OF; to MariaDB it is a syntax error.
-	Features: racelab.RowLocks | racelab.NoWait | racelab.SkipLocked | racelab.AdvisoryLocks |
+	Features: racelab.SQL | racelab.RowLocks | racelab.NoWait | racelab.SkipLocked | racelab.AdvisoryLocks |
 		racelab.Savepoints | racelab.Concurrent,
 
 	Rebind: func(s string) string { return s },

@@ -10,7 +10,7 @@ import (
 
 var dialect = racelab.Dialect{
 	Levels: []racelab.Level{racelab.ReadCommitted, racelab.ReadUncommitted, racelab.RepeatableRead, racelab.Serializable},
-	Features: racelab.RowLocks | racelab.NoWait | racelab.SkipLocked | racelab.AdvisoryLocks |
+	Features: racelab.SQL | racelab.RowLocks | racelab.NoWait | racelab.SkipLocked | racelab.AdvisoryLocks |
 		racelab.Savepoints | racelab.Concurrent | racelab.LockOf,
 	Rebind:         rebind,
 	AdvisoryLock:   func(key int64) string { return fmt.Sprintf("SELECT pg_advisory_lock(%d)", key) },

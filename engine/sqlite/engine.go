@@ -26,7 +26,7 @@ var Engine = racelab.Engine{
 	Name: "sqlite",
 	Dialect: racelab.Dialect{
 		Levels:   []racelab.Level{racelab.Serializable},
-		Features: racelab.Immediate | racelab.Savepoints,
+		Features: racelab.SQL | racelab.Immediate | racelab.Savepoints,
 		Rebind:   func(sql string) string { return sql },
 		AutoKey:  func(column string) string { return column + " INTEGER PRIMARY KEY" },
 		Int32: func(column string) string {

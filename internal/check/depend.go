@@ -209,7 +209,7 @@ func (r *Relation) transaction(open map[racelab.ConnID]*tx, op racelab.Op) *tx {
 func (r *Relation) effects(op racelab.Op, result racelab.Result, t *tx, at int) []touch {
 	switch {
 	case op.Conn == "":
-		return []touch{{writes, all("shared memory")}}
+		return memoryTouches(op)
 	case op.Fault == racelab.DropBefore:
 		return nil
 	case op.Kind == racelab.Begin:
@@ -269,6 +269,23 @@ func (r *Relation) effects(op racelab.Op, result racelab.Result, t *tx, at int) 
 		touches = append(touches, t.touch(writes, all("the database"))...)
 	}
 	t.wrote = t.wrote || s.writes
+	return touches
+}
+
+// memoryTouches are what an operation does to shared memory.
+func memoryTouches(op racelab.Op) []touch {
+	if op.Kind == racelab.Yield {
+		return []touch{{writes, all(everything)}} // who else can go decides whether it may
+	}
+	var touches []touch
+	for _, t := range op.Touches {
+		object := all("memory " + t.Object)
+		if t.Mode&racelab.Writes == 0 {
+			touches = append(touches, touch{reads, object})
+		} else {
+			touches = append(touches, touch{writes, object}, touch{publishes, object})
+		}
+	}
 	return touches
 }
 

@@ -19,23 +19,27 @@ import (
 type decision struct {
 	seat   *seat // nil: nobody; time passes, or all is done
 	choice racelab.Choice
+	ready  []racelab.Choice // what there was to choose from
 	err    error
 }
 
 // next decides, once for each position of the schedule.
 func (d *Director) next() decision {
-	if d.ahead != nil {
-		ahead := *d.ahead
-		d.ahead = nil
-		return ahead
+	if d.isAhead {
+		d.isAhead = false
+		return d.ahead
 	}
+	if d.at >= d.engine.Steps {
+		return decision{err: d.endless()}
+	}
+	ready := d.ready()
 	for {
-		s, c, err := d.choose()
+		s, c, err := d.choose(ready)
 		if d.Loose && err != nil && d.at < len(d.schedule) {
 			d.at++
 			continue
 		}
-		return decision{s, c, err}
+		return decision{s, c, ready, err}
 	}
 }
 
@@ -57,8 +61,9 @@ func (d *Director) passes(s *seat, op racelab.Op) bool {
 }
 
 // admit notes that a session's operation goes in, with the baton or without.
-func (d *Director) admit(s *seat, op racelab.Op, baton bool) {
-	s.at = d.log(racelab.Event{Kind: racelab.Entered, Op: op, Ready: d.ready()})
+func (d *Director) admit(n decision, op racelab.Op, baton bool) {
+	s := n.seat
+	s.at = d.log(racelab.Event{Kind: racelab.Entered, Op: op, Ready: n.ready})
 	d.at++
 	d.last, d.current = s, s
 	s.op, s.state, s.freed = op, inEngine, false
@@ -77,11 +82,11 @@ func (d *Director) goOn() *seat {
 	n := d.next()
 	if n.err == nil && n.seat != nil {
 		if op := d.ordered(n.seat, n.choice); d.passes(n.seat, op) {
-			d.admit(n.seat, op, true)
+			d.admit(n, op, true)
 			return n.seat
 		}
 	}
-	d.ahead = &n
+	d.ahead, d.isAhead = n, true
 	return nil
 }
 
@@ -101,6 +106,9 @@ func (d *Director) follow(ctx context.Context) (*seat, error) {
 		select {
 		case g := <-d.signals:
 			d.hear(g)
+			if g.born {
+				continue
+			}
 			if g.seat.state == held {
 				return g.seat, nil
 			}

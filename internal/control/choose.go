@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -10,11 +11,10 @@ import (
 
 // choose returns who goes next and how: nil and no choice when all is done, nil
 // and a tick when time passes.
-func (d *Director) choose() (*seat, racelab.Choice, error) {
+func (d *Director) choose(ready []racelab.Choice) (*seat, racelab.Choice, error) {
 	if d.at < len(d.schedule) {
 		return d.scheduled(d.schedule[d.at], d.at)
 	}
-	ready := d.ready()
 	if len(ready) == 0 {
 		return nil, racelab.Choice{}, d.stuck()
 	}
@@ -46,7 +46,8 @@ func onward(last *seat, ready []racelab.Choice) racelab.Choice {
 // ready lists the choices there are, in the order of the sessions, and last
 // that time passes.
 func (d *Director) ready() []racelab.Choice {
-	ready := make([]racelab.Choice, 0, len(d.seats))
+	from := len(d.choices)
+	ready := d.choices
 	for _, s := range d.seats {
 		if !d.isReady(s) {
 			continue
@@ -62,7 +63,8 @@ func (d *Director) ready() []racelab.Choice {
 	if _, sleeps := d.wakesNext(); sleeps {
 		ready = append(ready, racelab.Choice{Tick: true})
 	}
-	return ready
+	d.choices = ready
+	return ready[from:len(ready):len(ready)]
 }
 
 // wakesNext returns the virtual time at which the next sleeper wakes, and
@@ -80,7 +82,7 @@ func (d *Director) wakesNext() (at time.Duration, sleeps bool) {
 func (d *Director) inTurn(ready []racelab.Choice) racelab.Choice {
 	for _, call := range d.Serial {
 		for _, r := range ready {
-			if d.seat(r.Session).op.Call == call {
+			if d.seat(r.Session).rootCall() == call {
 				return r
 			}
 		}
@@ -89,15 +91,26 @@ func (d *Director) inTurn(ready []racelab.Choice) racelab.Choice {
 }
 
 func (d *Director) isReady(s *seat) bool {
-	return s.state == parked && s.op.Wakes <= d.now && len(s.obstacles()) == 0
+	switch {
+	case s.state != parked || s.op.Wakes > d.now:
+		return false
+	case s.op.Kind == racelab.Yield && s.parkedAt == d.at:
+		return !slices.ContainsFunc(d.seats, func(other *seat) bool {
+			return other != s && other.state == parked && other.op.Wakes <= d.now && (other.op.Kind != racelab.Yield || other.parkedAt < d.at) && other.isOpen()
+		})
+	}
+	return s.isOpen()
 }
+
+// isOpen reports whether nothing of shared memory keeps a parked operation out.
+func (s *seat) isOpen() bool { return s.op.Latch == nil || s.op.Latch.Open(s.script.Session) }
 
 // obstacles are the sessions that stand in the way of a parked operation.
 func (s *seat) obstacles() []racelab.SessionID {
-	if s.op.Obstacles == nil {
+	if s.op.Latch == nil {
 		return nil
 	}
-	return s.op.Obstacles()
+	return s.op.Latch.Holders(s.script.Session)
 }
 
 func (d *Director) scheduled(c racelab.Choice, i int) (*seat, racelab.Choice, error) {
@@ -161,6 +174,24 @@ func isVictimLater(session racelab.SessionID, schedule racelab.Schedule, i int) 
 		}
 	}
 	return false
+}
+
+// tick lets time pass, to when the next sleeper wakes.
+func (d *Director) tick(n decision) {
+	d.now, _ = d.wakesNext()
+	d.log(racelab.Event{Kind: racelab.Ticked, Ready: n.ready})
+	d.at++
+}
+
+// endless says who goes on for ever.
+func (d *Director) endless() error {
+	var at []string
+	for _, s := range d.seats {
+		if s.state == parked {
+			at = append(at, s.op.Name()+" ("+s.op.Text+")")
+		}
+	}
+	return fmt.Errorf("%w: livelock within the bound of %d steps, at %s", ErrEndless, d.engine.Steps, strings.Join(at, " and "))
 }
 
 // stuck says why nobody can go on: nil if that is because all have ended. What

@@ -14,8 +14,9 @@ import (
 
 // A Call is one call of a script.
 type Call struct {
-	ID  racelab.CallID
-	Run func(context.Context) racelab.Result
+	ID racelab.CallID
+	// Run makes the call, and says of one that broke what it broke with.
+	Run func(context.Context) (r racelab.Result, why string)
 }
 
 // A Script is what one session does under control: its calls in order.
@@ -32,6 +33,7 @@ type Director struct {
 	seats   []*seat
 	signals chan signal
 	over    chan struct{}   // closed when the run is over, for whoever still comes to the gate
+	ended   atomic.Bool     // the same
 	life    context.Context // ends then, for whoever is in the engine
 	end     context.CancelFunc
 	players sync.WaitGroup
@@ -39,12 +41,16 @@ type Director struct {
 
 	// What follows belongs to whoever has the baton.
 	schedule racelab.Schedule
-	at       int           // how many decisions have been made
-	ahead    *decision     // that has been made already
-	last     *seat         // that was let in
-	current  *seat         // whose own code runs
-	arrived  int           // how many times a session has begun to wait
-	now      time.Duration // virtual
+	at       int      // how many decisions have been made
+	ahead    decision // that has been made already, if it has
+	isAhead  bool
+	last     *seat            // that was let in
+	current  *seat            // whose own code runs
+	arrived  int              // how many times a session has begun to wait
+	now      time.Duration    // virtual
+	born     *seat            // that another session has just started
+	loop     *loop            // that the sessions take turns in
+	choices  []racelab.Choice // that there were, of all decisions
 
 	mu     sync.Mutex
 	events []racelab.Event
@@ -75,7 +81,10 @@ type Engine struct {
 	// StepLimit is how long a step may take, in the engine or in a session's
 	// own code, without anybody's being waited for: then control is lost.
 	StepLimit time.Duration
-	patient   time.Duration // how long a session waits until it looks for a deadlock that it closes
+	// Steps is how many a run may have: then it is taken to have no end.
+	Steps   int
+	loop    *loop         // of sessions that have nothing but shared memory
+	patient time.Duration // how long a session waits until it looks for a deadlock that it closes
 }
 
 // Held is an operation that may hold locks, because its transaction goes on.
@@ -84,36 +93,10 @@ type Held struct {
 	Result racelab.Result
 }
 
-// A player is a goroutine that plays sessions, one after another: a new one
-// for each would have to grow its stack each time.
-type player struct {
-	code routine
-	jobs chan func()
-}
-
-// player returns an idle player.
-func (e *Engine) player() *player {
-	if n := len(e.idle); n > 0 {
-		p := e.idle[n-1]
-		e.idle = e.idle[:n-1]
-		return p
-	}
-	p := &player{jobs: make(chan func())}
-	known := make(chan struct{})
-	go func() {
-		p.code = thisRoutine()
-		close(known)
-		for job := range p.jobs {
-			job()
-		}
-	}()
-	<-known
-	return p
-}
-
-// NewEngine prepares for directing runs in a world.
+// NewEngine prepares for directing runs in a world; with none, of sessions that
+// have nothing but shared memory.
 func NewEngine(w racelab.World, d racelab.Dialect, l racelab.Level) *Engine {
-	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, beat: time.NewTicker(beat), patient: 2 * time.Millisecond, StepLimit: 30 * time.Second}
+	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, beat: time.NewTicker(beat), patient: 2 * time.Millisecond, StepLimit: 30 * time.Second, Steps: 2000}
 }
 
 // Wait makes sessions wait longer before they look for deadlocks, in this
@@ -123,8 +106,11 @@ func (e *Engine) Wait() { e.patient *= 4 }
 // Close frees the engine.
 func (e *Engine) Close() {
 	e.beat.Stop()
+	if e.loop != nil {
+		e.loop.close()
+	}
 	for _, p := range e.idle {
-		close(p.jobs)
+		p.close()
 	}
 	e.idle = nil
 }
@@ -155,14 +141,23 @@ type seat struct {
 
 	gate  sync.Mutex      // one operation of the session at a time
 	step  int             // guarded by gate
-	ctx   context.Context // of the operation
+	ctx   context.Context // of the session, or of the operation
 	baton bool            // guarded by gate: the session has it
-	call  racelab.CallID  // written in the session's own code
 	enter chan racelab.Op // lets in, as the operation is to be done
 	leave chan struct{}   // lets the result be seen
 	// pass is open while the session may see its result without asking.
 	pass   atomic.Bool
 	player *player
+
+	call     racelab.CallID // written in the session's own code
+	parent   *seat          // that has started it; nil is of the cast
+	children int            // started so far
+	root     racelab.CallID // of the parent: the call that it belongs to
+	started  chan struct{}  // closed when a session that another has started first comes to the gate
+	parkedAt int            // how many decisions there had been
+	misused  string         // what has ended it
+	passed   racelab.Op     // of shared memory: that is being done
+	why      string         // what came of it, if it broke
 
 	began map[racelab.ConnID]bool   // connections in a transaction
 	holds map[racelab.ConnID][]Held // what may hold locks, by connection
@@ -176,13 +171,17 @@ type signal struct {
 	event racelab.EventKind // Entered asks to be let in; Left holds a result
 	op    racelab.Op        // that asks
 	end   bool              // the script has ended
+	born  bool              // it is the first of a session that another has started
 }
 
 // NewDirector makes the gate for one run of scripts. The sessions' databases
 // are opened with it, and then Run runs them.
 func NewDirector(e *Engine) *Director {
-	d := &Director{engine: e, over: make(chan struct{})}
-	d.life, d.end = context.WithCancel(context.Background())
+	d := &Director{engine: e}
+	if e.World != nil {
+		d.over = make(chan struct{})
+		d.life, d.end = context.WithCancel(context.Background())
+	}
 	return d
 }
 
@@ -208,7 +207,7 @@ func (d *Director) Enter(ctx context.Context, op racelab.Op) (racelab.Op, error)
 			return op, errOver
 		}
 		d.note(s)
-		s.op, s.state = op, parked
+		s.op, s.state, s.parkedAt = op, parked, d.at
 		next = d.goOn()
 	}
 	switch {
@@ -236,7 +235,7 @@ func (d *Director) Leave(_ context.Context, op racelab.Op, r racelab.Result) err
 	s.result = r
 	if r.Class != racelab.ConnectionLost && s.pass.CompareAndSwap(true, false) {
 		s.baton = true
-		d.log(racelab.Event{Kind: racelab.Left, Op: op, Result: r})
+		d.log(racelab.Event{Kind: racelab.Left, Op: op, Result: r, What: s.why})
 		return nil
 	}
 	if !d.tell(signal{seat: s, event: racelab.Left}) {
@@ -250,26 +249,6 @@ func (d *Director) Leave(_ context.Context, op racelab.Op, r racelab.Result) err
 	}
 }
 
-// Pass implements racelab.Memory.
-func (d *Director) Pass(op racelab.Op, do func(racelab.SessionID)) {
-	op.Session = d.current.script.Session
-	op, err := d.Enter(context.Background(), op)
-	if err != nil {
-		panic(err) // the run is over, and there is no other way out of a Lock
-	}
-	r := racelab.Result{Class: racelab.Other} // if do panics
-	defer func() {
-		if err := d.Leave(context.Background(), op, r); err != nil {
-			panic(err)
-		}
-	}()
-	do(op.Session)
-	r.Class = racelab.OK
-}
-
-// Now implements racelab.Memory.
-func (d *Director) Now() time.Duration { return d.now }
-
 func (d *Director) seat(id racelab.SessionID) *seat {
 	return d.seats[slices.IndexFunc(d.seats, func(s *seat) bool { return s.script.Session == id })]
 }
@@ -282,47 +261,47 @@ func (d *Director) seat(id racelab.SessionID) *seat {
 // run cannot be trusted: the schedule does not fit (ErrDiverged), a session
 // stopped outside the gate (ErrStalled), the server was lost, ctx ended.
 func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.Schedule) ([]racelab.Event, error) {
-	d.signals = make(chan signal, 4*len(scripts))
-	for _, script := range scripts {
-		d.seats = append(d.seats, &seat{
-			script: script, enter: make(chan racelab.Op), leave: make(chan struct{}),
-			began: map[racelab.ConnID]bool{}, holds: map[racelab.ConnID][]Held{},
-		})
-	}
-	ctx, cancel := context.WithCancel(ctx)
 	d.schedule = schedule
-	cause := d.direct(ctx)
-	err := cause
-	cancel()
-	close(d.over)
-	d.end()
-	if e := d.dismiss(); e != nil {
-		// Not to be tried again: what is left of it may hold locks.
-		if err = e; cause != nil {
-			err = fmt.Errorf("%w, after: %v", e, cause)
-		}
+	for _, script := range scripts {
+		d.seats = append(d.seats, &seat{script: script})
+	}
+	var err error
+	if d.engine.World == nil {
+		err = d.engine.takeTurns(ctx, d)
+	} else {
+		err = d.runBeside(ctx)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.events, err
 }
 
-func (d *Director) isOver() bool {
-	select {
-	case <-d.over:
-		return true
-	default:
-		return false
+// runBeside runs the sessions beside the director, each on a goroutine.
+func (d *Director) runBeside(ctx context.Context) error {
+	d.signals = make(chan signal, 4*len(d.seats))
+	ctx, cancel := context.WithCancel(ctx)
+	cause := d.direct(ctx)
+	cancel()
+	d.ended.Store(true)
+	close(d.over)
+	d.end()
+	if err := d.dismiss(); err != nil {
+		// Not to be tried again: what is left of it may hold locks.
+		if cause != nil {
+			err = fmt.Errorf("%w, after: %v", err, cause)
+		}
+		return err
 	}
+	return cause
 }
+
+func (d *Director) isOver() bool { return d.ended.Load() }
 
 // log adds to the history, unless the run is over, and returns where.
 func (d *Director) log(e racelab.Event) (at int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	select {
-	case <-d.over:
-	default:
+	if !d.isOver() {
 		d.events = append(d.events, e)
 	}
 	return len(d.events) - 1
@@ -362,13 +341,7 @@ const dismissal = 5 * time.Second
 
 func (d *Director) direct(ctx context.Context) error {
 	for _, s := range d.seats {
-		s.state, d.current = ownCode, s
-		s.player = d.engine.player()
-		d.players.Add(1)
-		s.player.jobs <- func() {
-			defer d.players.Done()
-			d.play(ctx, s)
-		}
+		d.begin(ctx, s)
 		if err := d.await(ctx, s); err != nil {
 			return err
 		}
@@ -382,29 +355,33 @@ func (d *Director) direct(ctx context.Context) error {
 		case n.err != nil:
 			return n.err
 		case n.choice.Tick:
-			ready := d.ready()
-			d.now, _ = d.wakesNext()
-			d.log(racelab.Event{Kind: racelab.Ticked, Ready: ready})
-			d.at++
+			d.tick(n)
 			continue
 		case n.seat == nil:
 			return nil
 		}
-		if err := d.take(ctx, n.seat, d.ordered(n.seat, n.choice)); err != nil {
+		if err := d.take(ctx, n, d.ordered(n.seat, n.choice)); err != nil {
 			return err
 		}
 	}
 }
 
-// play is a session's goroutine.
-func (d *Director) play(ctx context.Context, s *seat) {
-	for _, c := range s.script.Calls {
-		s.call = c.ID
-		op := racelab.Op{Session: s.script.Session, Call: c.ID}
-		d.log(racelab.Event{Kind: racelab.Called, Op: op})
-		r := c.Run(ctx)
-		d.log(racelab.Event{Kind: racelab.Returned, Op: op, Result: r})
+// begin starts a session on a goroutine of its own.
+func (d *Director) begin(ctx context.Context, s *seat) {
+	s.enter, s.leave = make(chan racelab.Op), make(chan struct{})
+	s.began, s.holds = map[racelab.ConnID]bool{}, map[racelab.ConnID][]Held{}
+	s.ctx, d.current = ctx, s
+	s.player = d.engine.player()
+	d.players.Add(1)
+	s.player.jobs <- func() {
+		defer d.players.Done()
+		d.play(ctx, s)
+		d.leaveStage(s)
 	}
+}
+
+// leaveStage ends a session that has played its script.
+func (d *Director) leaveStage(s *seat) {
 	s.gate.Lock()
 	baton := s.baton
 	s.baton = false
@@ -422,6 +399,10 @@ func (d *Director) play(ctx context.Context, s *seat) {
 
 // tell gives the director a signal, and reports whether the run still goes on.
 func (d *Director) tell(g signal) bool {
+	if first := g.seat.started; first != nil {
+		g.born, g.seat.started = true, nil
+		defer close(first)
+	}
 	select {
 	case d.signals <- g:
 		return true
@@ -441,7 +422,7 @@ func (d *Director) hear(g signal) {
 	if g.end {
 		s.state = done
 	} else {
-		s.state, s.op = parked, g.op
+		s.state, s.op, s.parkedAt = parked, g.op, d.at
 	}
 }
 
@@ -484,6 +465,10 @@ const stallBeats = 15
 // ErrStalled says that a session waits for something that does not pass the
 // gate: a lock, a channel, a timer or a socket of its own.
 var ErrStalled = errors.New("control was lost")
+
+// ErrEndless says that a run has had so many steps that it is taken to have no
+// end.
+var ErrEndless = errors.New("the run does not end")
 
 // ErrDiverged says that a schedule asks for what cannot be.
 var ErrDiverged = errors.New("the schedule does not fit")

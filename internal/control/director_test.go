@@ -59,8 +59,8 @@ func directIn(t *testing.T, e racelab.Engine, world racelab.World, b bodies, sch
 		db := intake.DB(d)
 		defer intake.Close()
 		defer db.Close()
-		scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: func(ctx context.Context) racelab.Result {
-			return racelab.Result{Class: e.Dialect.Classify(b[id](ctx, db))}
+		scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: func(ctx context.Context) (racelab.Result, string) {
+			return racelab.Result{Class: e.Dialect.Classify(b[id](ctx, db))}, ""
 		}}}})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -193,13 +193,14 @@ func TestTimePassesByTicks(t *testing.T) {
 		engine := control.NewEngine(nil, sqlite.Engine.Dialect, racelab.Serializable)
 		defer engine.Close()
 		d := control.NewDirector(engine)
+		memory := &racelab.Memory{Gate: d}
 		var scripts []control.Script
 		for id, nap := range map[racelab.SessionID]time.Duration{"A": time.Hour, "B": time.Minute} {
-			m := mem.NewMutex(d)
-			scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: func(context.Context) racelab.Result {
+			m := mem.NewMutex(memory, "m")
+			scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: func(context.Context) (racelab.Result, string) {
 				m.Lock()
-				mem.Sleep(d, nap)
-				return racelab.Result{Class: racelab.OK}
+				mem.Sleep(memory, nap)
+				return racelab.Result{Class: racelab.OK}, ""
 			}}}})
 		}
 		slices.SortFunc(scripts, func(a, b control.Script) int { return strings.Compare(string(a.Session), string(b.Session)) })

@@ -17,14 +17,15 @@ var ErrServerLost = errors.New("the server was lost")
 
 // take lets a session's operation in, waits until the engine has settled, and
 // hands over what is done.
-func (d *Director) take(ctx context.Context, s *seat, op racelab.Op) (err error) {
+func (d *Director) take(ctx context.Context, n decision, op racelab.Op) (err error) {
+	s := n.seat
 	mayWait, baton := op.Conn != "" && d.mayWait(s), d.passes(s, op)
 	thaw, err := d.freeze(ctx, d.conns(waiting))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, thaw()) }()
-	d.admit(s, op, baton)
+	d.admit(n, op, baton)
 	s.enter <- op
 	if baton {
 		if s, err = d.follow(ctx); s == nil || err != nil {
@@ -78,7 +79,7 @@ func (d *Director) handOver(ctx context.Context, first *seat) error {
 		}
 	}
 	for _, f := range finished {
-		d.log(racelab.Event{Kind: racelab.Left, Op: f.op, Result: f.result})
+		d.log(racelab.Event{Kind: racelab.Left, Op: f.op, Result: f.result, What: f.why})
 		if f.result.Class == racelab.ConnectionLost && f.op.Fault == racelab.NoFault {
 			return fmt.Errorf("%w at %s (%s)", ErrServerLost, f.op.Name(), f.op.Text)
 		}

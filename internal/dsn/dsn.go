@@ -11,20 +11,26 @@ import (
 	"strings"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/memory"
 	"github.com/racelab/racelab/engine/mysql"
 	"github.com/racelab/racelab/engine/postgres"
 	"github.com/racelab/racelab/engine/sqlite"
 	"github.com/racelab/racelab/internal/nearest"
 )
 
-// Engines lists the engines; the first is the default.
-var Engines = []racelab.Engine{sqlite.Engine, postgres.Engine, mysql.Engine}
+// Engines lists the engines.
+var Engines = []racelab.Engine{sqlite.Engine, postgres.Engine, mysql.Engine, memory.Engine}
 
-// Named returns the engine of that name or alias; "" is the default.
+// SQL lists the engines that are databases; the first is the default.
+var SQL = slices.DeleteFunc(slices.Clone(Engines), func(e racelab.Engine) bool { return e.Dialect.Features&racelab.SQL == 0 })
+
+// For lists the engines that a scenario is for; the first is the default.
+func For(s *racelab.Scenario) []racelab.Engine {
+	return slices.DeleteFunc(slices.Clone(Engines), func(e racelab.Engine) bool { return !s.Fits(e) })
+}
+
+// Named returns the engine of that name or alias.
 func Named(name string) (racelab.Engine, error) {
-	if name == "" {
-		return Engines[0], nil
-	}
 	var names []string
 	for _, e := range Engines {
 		if e.Name == name || slices.Contains(e.Aliases, name) {
@@ -36,10 +42,15 @@ func Named(name string) (racelab.Engine, error) {
 }
 
 // Resolve returns the engine that a name and a DSN, either of which may be
-// empty, mean together.
-func Resolve(name, dsn string) (racelab.Engine, error) {
-	if dsn == "" {
+// empty, mean together for a scenario, or for any if it is nil.
+func Resolve(name, dsn string, s *racelab.Scenario) (racelab.Engine, error) {
+	switch {
+	case dsn == "" && name != "":
 		return Named(name)
+	case dsn == "" && s != nil:
+		return For(s)[0], nil
+	case dsn == "":
+		return SQL[0], nil
 	}
 	// Of a DSN nothing else is ever quoted: it may be, or hold, a password.
 	scheme, rest, ok := strings.Cut(dsn, ":")

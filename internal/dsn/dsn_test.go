@@ -16,7 +16,7 @@ func TestResolve(t *testing.T) {
 		{"", "mysql:///?socket=/run/my.sock", "mysql"},
 		{"", "postgres://me@[::1]:5432/db?sslmode=disable", "postgres"},
 	} {
-		if e, err := Resolve(c.name, c.dsn); err != nil || e.Name != c.want {
+		if e, err := Resolve(c.name, c.dsn, nil); err != nil || e.Name != c.want {
 			t.Errorf("Resolve(%q, %q) = %s, %v; want %s", c.name, c.dsn, e.Name, err, c.want)
 		}
 	}
@@ -35,7 +35,7 @@ func TestResolve(t *testing.T) {
 		{"", "mysql://me:hunter2%@host/", "mysql://user"},
 		{"nonsense", "postgres://me:hunter2@host", "unknown engine"},
 	} {
-		_, err := Resolve(c.name, c.dsn)
+		_, err := Resolve(c.name, c.dsn, nil)
 		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("Resolve(%q, %q) says %v, want %q", c.name, c.dsn, err, c.says)
 		}

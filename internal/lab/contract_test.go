@@ -159,7 +159,7 @@ func TestDepositAnswersForEachStrategy(t *testing.T) {
 		if got := r.header.Get(strategyHeader); got != st.Name {
 			t.Errorf("%s: the strategy is %q", path, got)
 		}
-		if why := st.Because(c.lab.config.Engine, ""); why != "" {
+		if why := exhibit().Because(&st, c.lab.config.Engine, ""); why != "" {
 			if r.status != http.StatusNotImplemented || r.class() != "not-available" || !strings.Contains(r.body, stage.ErrNotAvailable{Strategy: st.Name, Because: why}.Error()) {
 				t.Errorf("%s: %d %s", path, r.status, r.body)
 			}

@@ -344,7 +344,7 @@ func TestSQLiteWaitsAsLongAsTheWorkerLives(t *testing.T) {
 
 // What the laboratory proposes to try.
 func TestWhatIsSaidToLoseDoesAndToHoldToo(t *testing.T) {
-	for _, e := range dsn.Engines {
+	for _, e := range dsn.SQL {
 		t.Run(e.Name, func(t *testing.T) {
 			c := openOn(t, e, func(c *Config) {
 				c.Workers = 3

@@ -43,7 +43,7 @@ func routes(e racelab.Engine, l racelab.Level) []route {
 	s := exhibit()
 	for i := range s.Strategies {
 		st := &s.Strategies[i]
-		why := st.Because(e, l)
+		why := s.Because(st, e, l)
 		deposit = append(deposit, route{path: depositPath, name: st.Name, strategy: st, because: why})
 		for _, name := range st.Endpoints {
 			r := route{path: demoPath, name: name, strategy: st, because: why, atOnce: strings.HasSuffix(name, "_no_delay")}

@@ -41,7 +41,7 @@ var twoByFour = racelab.Scenario{
 // BenchmarkSchedule is the time of one schedule of two-by-four, for profiles:
 // BenchmarkTwoByFour is the one that compares.
 func BenchmarkSchedule(b *testing.B) {
-	for _, e := range dsn.Engines {
+	for _, e := range dsn.SQL {
 		b.Run(e.Name, func(b *testing.B) {
 			_, cells, schedules := openCells(b, e, &twoByFour, 1)
 			next := 0
@@ -78,11 +78,15 @@ func openCells(b *testing.B, e racelab.Engine, s *racelab.Scenario, workers int)
 		cells = append(cells, c)
 	}
 	var schedules []racelab.Schedule
-	search := sel.Search(cells[:1])
+	search := openSearch(b, s, cells[:1])
 	search.Budget = 100
 	search.Judged = func(h racelab.History) { schedules = append(schedules, explore.ScheduleOf(h)) }
 	if _, err := search.Run(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	return server, cells, schedules
+}
+
+func openSearch(b *testing.B, s *racelab.Scenario, cells []*stage.Cell) *explore.Search {
+	return stage.Selection{Scenario: s, Strategy: &s.Strategies[0]}.Search(cells)
 }

@@ -49,7 +49,7 @@ func (s Selection) protections(texts []string) []Change {
 	for _, l := range s.lower() {
 		all = append(all, Change{Name: fmt.Sprintf("the level %s (%s instead)", s.Level, l), Level: l})
 	}
-	for i, statement := range s.Scenario.Setup(s.Engine.Dialect) {
+	for i, statement := range s.setup() {
 		for n := 0; ; n++ {
 			weaker, ok := sqltext.WithoutUnique(statement, n)
 			if !ok {
@@ -144,7 +144,7 @@ func (s Selection) Advise(ctx context.Context, server racelab.Server, x Explorat
 	var trials []Trial
 	for i := range s.Scenario.Strategies {
 		st := &s.Scenario.Strategies[i]
-		if !st.Safe || st == s.Strategy || st.Because(s.Engine, s.Level) != "" {
+		if !st.Safe || st == s.Strategy || s.Scenario.Because(st, s.Engine, s.Level) != "" {
 			continue
 		}
 		tell(st.Name)

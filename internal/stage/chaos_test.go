@@ -34,7 +34,7 @@ func TestAServerKilledAtAnyStepIsAnError(t *testing.T) {
 	case testing.Short():
 		kills = 2
 	}
-	for _, e := range dsn.Engines {
+	for _, e := range dsn.SQL {
 		if !hasServer(e) {
 			continue
 		}

@@ -56,9 +56,13 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 	if err != nil {
 		return nil, err
 	}
+	directed := world
+	if s.Scenario.Setup == nil {
+		directed = nil
+	}
 	c := &Cell{
 		selection: s, how: how, world: world, roles: s.Scenario.Dealt(how.Sessions),
-		engine: control.NewEngine(world, s.Engine.Dialect, s.Level),
+		engine: control.NewEngine(directed, s.Engine.Dialect, s.Level),
 	}
 	schema, err := world.Schema(ctx)
 	if err != nil {
@@ -70,6 +74,9 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 		c.engine.StepLimit = how.StepLimit
 	}
 	for i := range c.roles {
+		if directed == nil {
+			continue
+		}
 		intake := sqlgate.New(world, s.Engine.Dialect, racelab.Letter(i))
 		intake.Rewrite, intake.PlainLevel = how.Change.Rewrite, how.Change.Level != ""
 		c.intakes = append(c.intakes, intake)
@@ -129,13 +136,17 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 	d.Then, d.Serial, d.Faults, d.Loose = p.Then, p.Serial, p.Faults, p.Loose
 	processes := make([]Process, max(c.how.Processes, 1))
 	for i := range processes {
-		processes[i].memory = d
+		processes[i].memory = racelab.Memory{Gate: d, Process: i}
 	}
 	var scripts []control.Script
 	for i, role := range c.roles {
 		id := racelab.Letter(i)
-		db := c.intakes[i].DB(d)
-		defer db.Close()
+		var db *sql.DB
+		settle := func() {}
+		if c.intakes != nil {
+			db, settle = c.intakes[i].DB(d), c.intakes[i].Settle
+			defer db.Close()
+		}
 		script := control.Script{Session: id}
 		for n, args := range role.Calls {
 			call := id.Call(n + 1)
@@ -143,10 +154,10 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 				continue
 			}
 			process := &processes[i%len(processes)]
-			script.Calls = append(script.Calls, control.Call{ID: call, Run: func(ctx context.Context) racelab.Result {
-				r := c.call(ctx, id, role, db, process, args)
-				c.intakes[i].Settle()
-				return r
+			script.Calls = append(script.Calls, control.Call{ID: call, Run: func(ctx context.Context) (racelab.Result, string) {
+				r, why := c.call(ctx, id, role, db, process, args)
+				settle()
+				return r, why
 			}})
 		}
 		scripts = append(scripts, script)
@@ -156,11 +167,14 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 		return h, err
 	}
 	h.Final, err = c.world.State(ctx)
+	for i := range processes {
+		h.Final = append(h.Final, processes[i].memory.State()...)
+	}
 	return h, err
 }
 
 // call calls the body of a session's strategy.
-func (c *Cell) call(ctx context.Context, id racelab.SessionID, role racelab.Role, db *sql.DB, p *Process, args racelab.Args) racelab.Result {
+func (c *Cell) call(ctx context.Context, id racelab.SessionID, role racelab.Role, db *sql.DB, p *Process, args racelab.Args) (r racelab.Result, why string) {
 	st := c.selection.Strategy
 	if other, ok := c.how.Strategies[id]; ok {
 		st = other
@@ -171,7 +185,12 @@ func (c *Cell) call(ctx context.Context, id racelab.SessionID, role racelab.Role
 		Window: func(context.Context) error { return nil },
 	}
 	value, err := protect(ctx, st.Body[role.Name], env)
-	return racelab.Result{Value: racelab.ValueOf(value), Class: c.engine.Dialect.Classify(err)}
+	r = racelab.Result{Value: racelab.ValueOf(value), Class: c.engine.Dialect.Classify(err)}
+	switch r.Class {
+	case racelab.Panicked, racelab.Misuse:
+		why = err.Error()
+	}
+	return r, why
 }
 
 // Search prepares a search for violations of the selection over cells.

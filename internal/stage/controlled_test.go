@@ -23,7 +23,7 @@ func onEngines(t *testing.T, run func(t *testing.T, e racelab.Engine, server rac
 
 // onEnginesThat leaves out those that do not fit.
 func onEnginesThat(t *testing.T, fit func(racelab.Engine) bool, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
-	for _, e := range dsn.Engines {
+	for _, e := range dsn.SQL {
 		if !fit(e) {
 			continue
 		}
@@ -79,7 +79,7 @@ func TestDepositIsDecided(t *testing.T) {
 		for _, level := range e.Dialect.Levels {
 			for i := range deposit.Strategies {
 				st := &deposit.Strategies[i]
-				if st.Because(e, level) != "" {
+				if deposit.Because(st, e, level) != "" {
 					continue
 				}
 				want := violated[st.Name][level]
@@ -189,7 +189,7 @@ func TestTheSameScheduleGivesTheSameHistory(t *testing.T) {
 		deposit, _ := scenario.Named("deposit")
 		var names []string
 		for name := range strategies {
-			if st, _ := deposit.Strategy(name); st.Because(e, "") == "" {
+			if st, _ := deposit.Strategy(name); deposit.Because(st, e, "") == "" {
 				names = append(names, name)
 			}
 		}

@@ -68,7 +68,7 @@ func TestEveryExpectationIsOfACell(t *testing.T) {
 			used := make([]bool, len(st.Expect))
 			for _, e := range dsn.Engines {
 				for _, level := range e.Dialect.Levels {
-					if st.Because(e, level) != "" {
+					if s.Because(st, e, level) != "" {
 						continue
 					}
 					n := slices.IndexFunc(st.Expect, func(x racelab.Expect) bool {
@@ -184,7 +184,7 @@ func TestWhoRenamesTheCategoryWaits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if st.Because(e, "") != "" {
+			if s.Because(st, e, "") != "" {
 				continue
 			}
 			sel, err := stage.Select(s, st, e, "")

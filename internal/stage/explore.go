@@ -53,7 +53,7 @@ var ErrDamaged = explore.ErrDamaged
 // fingerprint is of all that the schedules of an exploration depend on.
 func (s Selection) fingerprint(p racelab.Product, x Exploration) string {
 	h := sha256.New()
-	fmt.Fprintln(h, s.Name(), s.Scenario.Setup(s.Engine.Dialect), s.Scenario.State, s.Scenario.Generated, p.Name, p.Version, s.Level)
+	fmt.Fprintln(h, s.Name(), s.setup(), s.Scenario.State, s.Scenario.Generated, p.Name, p.Version, s.Level)
 	fmt.Fprintln(h, s.Scenario.Dealt(x.Sessions), x.Processes, x.Only, x.Faults, x.Reduced, x.Bound != nil, x.InvariantsOnly)
 	if x.Bound != nil {
 		fmt.Fprintln(h, *x.Bound)

@@ -101,6 +101,9 @@ func (m Matrix) plan() (all []*MatrixCell, groups [][]*MatrixCell) {
 	at := map[key]int{}
 	for _, row := range m.Rows {
 		for i, stand := range m.Stands {
+			if !row.Scenario.Fits(stand.Engine) {
+				continue
+			}
 			for _, level := range stand.Engine.Dialect.Levels {
 				if m.Levels != nil && !slices.Contains(m.Levels, level) {
 					continue
@@ -133,7 +136,7 @@ func (m Matrix) explore(ctx context.Context, group []*MatrixCell, tell func()) {
 		if ctx.Err() != nil {
 			return
 		}
-		if why := c.Strategy.Because(c.Engine, c.Level); why != "" {
+		if why := c.Scenario.Because(c.Strategy, c.Engine, c.Level); why != "" {
 			c.Result, c.Because = racelab.CellNotAvailable, why
 			c.Expected, c.Declared = racelab.Expect{Result: racelab.CellNotAvailable}, true
 			tell()

@@ -29,7 +29,7 @@ func rowsOf(scenarios ...*racelab.Scenario) (rows []stage.Row) {
 // onSQLite is a matrix of rows on the embedded engine.
 func onSQLite(t *testing.T, rows []stage.Row) stage.Matrix {
 	t.Helper()
-	e := dsn.Engines[0]
+	e := dsn.SQL[0]
 	server, err := e.Start(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -124,9 +124,11 @@ var mutexes = racelab.Scenario{
 		{Name: "a", Calls: []racelab.Args{{"first": int64(1)}}},
 	},
 	Strategies: []racelab.Strategy{{
-		Name:    "opposite",
-		Expect:  []racelab.Expect{{Result: racelab.CellDeadlock}},
-		Process: func(m racelab.Memory) any { return [2]sync.Locker{mem.NewMutex(m), mem.NewMutex(m)} },
+		Name:   "opposite",
+		Expect: []racelab.Expect{{Result: racelab.CellDeadlock}},
+		Process: func(m *racelab.Memory) any {
+			return [2]sync.Locker{mem.NewMutex(m, "the mutex"), mem.NewMutex(m, "the mutex")}
+		},
 		Body: map[string]racelab.Body{"a": func(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 			both, first := env.Process.([2]sync.Locker), env.Args.Int("first")
 			both[first].Lock()

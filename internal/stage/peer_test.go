@@ -33,7 +33,7 @@ import (
 // server. What is reported are the ratios, because all of them suffer alike
 // from whatever else the machine does; an operation is all the schedules.
 func BenchmarkTwoByFour(b *testing.B) {
-	for _, e := range dsn.Engines {
+	for _, e := range dsn.SQL {
 		b.Run(e.Name, func(b *testing.B) {
 			server, cells, schedules := openCells(b, e, &twoByFour, 2)
 			var ours, bares []runner

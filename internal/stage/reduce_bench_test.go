@@ -15,7 +15,7 @@ import (
 // that of the same schedules run alone.
 func BenchmarkReduced(b *testing.B) {
 	s := threeByFour("SELECT n FROM item WHERE id = ?", 1, 1, 1)
-	for _, e := range dsn.Engines {
+	for _, e := range dsn.SQL {
 		b.Run(e.Name, func(b *testing.B) {
 			enginetest.Require(b, e)
 			server, err := e.Start(b.Context(), "")

@@ -51,7 +51,7 @@ func Find(all []*racelab.Scenario, name string) (*racelab.Scenario, *racelab.Str
 // Select puts a choice together. The level, if none is given, is the one the
 // strategy is written for, or else the engine's first.
 func Select(s *racelab.Scenario, st *racelab.Strategy, e racelab.Engine, l racelab.Level) (Selection, error) {
-	if why := st.Because(e, l); why != "" {
+	if why := s.Because(st, e, l); why != "" {
 		return Selection{}, ErrNotAvailable{st.Name, why}
 	}
 	if l == "" {
@@ -71,8 +71,16 @@ func (s Selection) Name() string { return s.Scenario.Name + "/" + s.Strategy.Nam
 func (s Selection) Config() racelab.Config {
 	return racelab.Config{
 		Level:     s.Level,
-		Setup:     s.Scenario.Setup(s.Engine.Dialect),
+		Setup:     s.setup(),
 		State:     s.Scenario.State,
 		BusyLimit: BusyLimit,
 	}
+}
+
+// setup lists the statements that make and seed the scenario's tables.
+func (s Selection) setup() []string {
+	if s.Scenario.Setup == nil {
+		return nil
+	}
+	return s.Scenario.Setup(s.Engine.Dialect)
 }

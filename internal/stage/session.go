@@ -25,7 +25,7 @@ const BusyLimit = 5 * time.Second
 
 // A Process is what the sessions of one process share, simulated or real.
 type Process struct {
-	memory racelab.Memory // nil in free running
+	memory racelab.Memory
 
 	mu     sync.Mutex
 	values map[*racelab.Strategy]any
@@ -40,7 +40,7 @@ func (p *Process) value(st *racelab.Strategy) any {
 	defer p.mu.Unlock()
 	v, ok := p.values[st]
 	if !ok {
-		v = st.Process(p.memory)
+		v = st.Process(&p.memory)
 		if p.values == nil {
 			p.values = map[*racelab.Strategy]any{}
 		}
@@ -101,7 +101,7 @@ func (s *Session) Call(ctx context.Context, st *racelab.Strategy, role string, a
 func protect(ctx context.Context, body racelab.Body, env *racelab.Env) (v racelab.Value, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			v, err = nil, fmt.Errorf("the strategy panicked: %v", p)
+			v, err = nil, racelab.Recovered(p)
 		}
 	}()
 	return body(ctx, env)

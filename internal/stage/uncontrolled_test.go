@@ -26,7 +26,7 @@ func exploreBody(t *testing.T, body racelab.Body) stage.Explored {
 		Cast:       []racelab.Role{{Name: "a", Calls: []racelab.Args{nil}}, {Name: "a", Calls: []racelab.Args{nil}}},
 		Strategies: []racelab.Strategy{{Name: "it", Body: map[string]racelab.Body{"a": body}}},
 	}
-	for _, e := range dsn.Engines {
+	for _, e := range dsn.SQL {
 		if e.Dialect.Features&racelab.Immediate == 0 {
 			continue
 		}

@@ -1,0 +1,197 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/racelab/racelab"
+)
+
+// A loop is a goroutine in which sessions that have nothing but shared memory
+// take turns, as coroutines. It is not the caller's own, so that it can be left
+// behind with a session that does not come back.
+type loop struct {
+	engine *Engine
+	runs   chan *Director
+	ended  chan error
+	stop   chan struct{}
+
+	active atomic.Bool // a run is on, and its end has not been told
+	ctx    atomic.Pointer[context.Context]
+	seat   atomic.Pointer[seat] // whose code runs
+	turns  atomic.Int64
+}
+
+// takeTurns runs the sessions of a director as coroutines.
+func (e *Engine) takeTurns(ctx context.Context, d *Director) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if e.loop == nil {
+		e.loop = &loop{engine: e, runs: make(chan *Director), ended: make(chan error), stop: make(chan struct{})}
+		go e.loop.direct()
+		go e.loop.watch(e.StepLimit)
+	}
+	l := e.loop
+	d.loop = l
+	l.ctx.Store(&ctx)
+	l.active.Store(true)
+	l.runs <- d
+	err := <-l.ended
+	if !d.isOver() { // it does not end, and is left behind
+		d.mu.Lock()
+		d.ended.Store(true)
+		d.mu.Unlock()
+		e.loop = nil
+		l.close()
+	}
+	return err
+}
+
+func (l *loop) close() {
+	close(l.runs)
+	close(l.stop)
+}
+
+// direct directs one run after another.
+func (l *loop) direct() {
+	for d := range l.runs {
+		err := d.takeTurns(*l.ctx.Load())
+		d.dismissInTurn()
+		if !l.active.CompareAndSwap(true, false) {
+			return // everybody has gone
+		}
+		for _, s := range d.seats {
+			if s.player != nil {
+				l.engine.idle = append(l.engine.idle, s.player)
+			}
+		}
+		l.ended <- err
+	}
+}
+
+// watch looks whether sessions come back to the gate.
+func (l *loop) watch(limit time.Duration) {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	before, quiet, where, began := int64(-1), 0, "", time.Now()
+	for {
+		select {
+		case <-tick.C:
+		case <-l.stop:
+			return
+		}
+		s, now := l.seat.Load(), l.turns.Load()
+		if now != before || s == nil || !l.active.Load() {
+			before, quiet, where, began = now, 0, "", time.Now()
+			continue
+		}
+		quiet++
+		err := (*l.ctx.Load()).Err()
+		if err == nil && quiet%stallBeats == 0 {
+			at := s.player.code.waitsOutside()
+			switch {
+			case at != "" && at == where:
+				err = fmt.Errorf("%w: session %s %s", ErrStalled, s.script.Session, at)
+			case time.Since(began) > limit:
+				err = fmt.Errorf("%w: session %s has run its own code for %v, and waits for nobody", ErrStalled, s.script.Session, limit)
+			}
+			where = at // what is only being passed on is not there twice
+		}
+		if err != nil && l.active.CompareAndSwap(true, false) {
+			l.ended <- err
+			return
+		}
+	}
+}
+
+// takeTurns lets each session run to its first operation, and then one
+// operation after another in.
+func (d *Director) takeTurns(ctx context.Context) error {
+	for i := 0; i < len(d.seats); i++ { // there may be more of them while they start
+		if d.seats[i].player == nil {
+			d.enterStage(ctx, d.seats[i])
+		}
+	}
+	for !d.isOver() {
+		if d.at%checkEvery == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		n := d.next()
+		switch {
+		case n.err != nil:
+			return n.err
+		case n.choice.Tick:
+			d.tick(n)
+			continue
+		case n.seat == nil:
+			return nil
+		}
+		d.admit(n, n.seat.op, false)
+		d.resume(n.seat)
+	}
+	return nil
+}
+
+// checkEvery is after how many steps of a long run its context is looked at.
+const checkEvery = 64
+
+// enterStage starts a session as a coroutine.
+func (d *Director) enterStage(ctx context.Context, s *seat) {
+	s.ctx, s.player = ctx, d.engine.player()
+	s.player.job = func() {
+		d.play(ctx, s)
+		s.state = done
+	}
+	d.resume(s)
+}
+
+// resume lets a session run its own code until it comes to the gate or ends.
+func (d *Director) resume(s *seat) {
+	for {
+		d.current = s
+		d.loop.seat.Store(s)
+		d.loop.turns.Add(1)
+		s.player.resume()
+		child := d.born
+		if child == nil {
+			return
+		}
+		d.born = nil
+		d.enterStage(s.ctx, child)
+	}
+}
+
+// passInTurn returns when the operation of a coroutine is let in. The session
+// decides itself who that is next, and so goes on at once if it is the one.
+func (d *Director) passInTurn(s *seat, op racelab.Op) {
+	s.step++
+	op.Step, op.Call = s.step, s.call
+	s.op, s.state, s.parkedAt = op, parked, d.at
+	if s.step > 1 { // at its first, others may not have started yet
+		n := d.next()
+		if n.err == nil && n.seat == s {
+			d.loop.turns.Add(1)
+			d.admit(n, op, false)
+			return
+		}
+		d.ahead, d.isAhead = n, true
+	}
+	s.player.suspend()
+	if d.isOver() {
+		panic(errOver)
+	}
+}
+
+// dismissInTurn ends the sessions that have not ended: there is no other way
+// out of a Lock than a panic.
+func (d *Director) dismissInTurn() {
+	d.ended.Store(true)
+	for _, s := range d.seats {
+		if s.player != nil && s.state != done {
+			d.resume(s)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/racelab/racelab"
+)
+
+// Pass implements racelab.MemoryGate.
+func (d *Director) Pass(op racelab.Op) racelab.SessionID {
+	s := d.caller()
+	if s.misused != "" {
+		panic(misuse(s.misused))
+	}
+	op.Session = s.script.Session
+	if s.player.jobs == nil {
+		d.passInTurn(s, op)
+	} else if op, err := d.Enter(context.Background(), op); err != nil {
+		panic(err) // the run is over, and there is no other way out of a Lock
+	} else {
+		s.passed = op
+	}
+	return s.script.Session
+}
+
+// caller is the session whose own code runs.
+func (d *Director) caller() *seat {
+	if d.isOver() {
+		panic(errOver)
+	}
+	s := d.current
+	if d.Serial != nil && s.player.code != thisRoutine() {
+		// Only looked at in the serial runs, because it takes so long.
+		panic(fmt.Errorf("shared memory was used by a goroutine that is no session: start it with mem.Go"))
+	}
+	return s
+}
+
+// Done implements racelab.MemoryGate.
+func (d *Director) Done(r racelab.Result) { d.done(r, "") }
+
+func (d *Director) done(r racelab.Result, why string) {
+	s := d.current
+	if s.player.jobs == nil {
+		d.log(racelab.Event{Kind: racelab.Left, Op: s.op, Result: r, What: why})
+		s.state = ownCode
+		return
+	}
+	s.why = why
+	if err := d.Leave(context.Background(), s.passed, r); err != nil {
+		panic(err)
+	}
+}
+
+// Misused implements racelab.MemoryGate.
+func (d *Director) Misused(message string) {
+	d.current.misused = message
+	d.done(racelab.Result{Class: racelab.Misuse}, message)
+	panic(misuse(message))
+}
+
+func misuse(message string) error { return fmt.Errorf("%w: %s", racelab.ErrMisused, message) }
+
+// Go implements racelab.MemoryGate.
+func (d *Director) Go(op racelab.Op, body func()) {
+	d.Pass(op)
+	s := d.current
+	child := d.bear(s, body)
+	if s.player.jobs == nil {
+		d.born = child
+		s.player.suspend()
+	} else {
+		started := make(chan struct{})
+		child.started = started
+		d.begin(s.ctx, child)
+		select {
+		case <-started:
+		case <-d.over:
+		}
+		d.current = s
+	}
+	d.Done(racelab.Result{Class: racelab.OK, Value: string(child.script.Session)})
+}
+
+// bear makes the seat of a session that another starts: its first is Aa, and
+// that one's first Aaa, so that a name does not depend on the order in which
+// different sessions start others.
+func (d *Director) bear(parent *seat, body func()) *seat {
+	id := parent.script.Session + racelab.SessionID(strings.ToLower(string(racelab.Letter(parent.children))))
+	parent.children++
+	run := func(context.Context) (r racelab.Result, why string) {
+		defer func() {
+			if p := recover(); p != nil {
+				err := racelab.Recovered(p)
+				r, why = racelab.Result{Class: racelab.ClassOf(err)}, err.Error()
+			}
+		}()
+		body()
+		return racelab.Result{Class: racelab.OK}, ""
+	}
+	child := &seat{script: Script{Session: id, Calls: []Call{{ID: id.Call(1), Run: run}}}, parent: parent, root: parent.rootCall()}
+	at := slices.Index(d.seats, parent) + 1
+	for at < len(d.seats) && d.seats[at].descends(parent) {
+		at++
+	}
+	d.seats = slices.Insert(d.seats, at, child)
+	return child
+}
+
+func (s *seat) descends(from *seat) bool {
+	for ; s != nil; s = s.parent {
+		if s.parent == from {
+			return true
+		}
+	}
+	return false
+}
+
+// rootCall is the call of the cast that the session's next operation belongs
+// to.
+func (s *seat) rootCall() racelab.CallID {
+	if s.parent != nil {
+		return s.root
+	}
+	return s.call
+}
+
+// Now implements racelab.MemoryGate.
+func (d *Director) Now() time.Duration { return d.now }

@@ -1,0 +1,72 @@
+package stage_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/memory"
+	"github.com/racelab/racelab/internal/explore"
+	"github.com/racelab/racelab/mem"
+)
+
+// counted is two sessions that add to a number, with a mutex or without.
+func counted(locked bool) *racelab.Scenario {
+	type shared struct {
+		number *mem.Var[int64]
+		before *mem.Var[int64]
+		mutex  *mem.Mutex
+	}
+	add := func(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+		s := env.Process.(*shared)
+		if locked {
+			s.mutex.Lock()
+			defer s.mutex.Unlock()
+		}
+		n := s.number.Load()
+		if locked {
+			s.before.Store(n)
+		}
+		s.number.Store(n + env.Args.Int("amount"))
+		return nil, nil
+	}
+	return &racelab.Scenario{
+		Name: "counted",
+		Cast: []racelab.Role{{Name: "a", Calls: []racelab.Args{{"amount": int64(40)}}}, {Name: "a", Calls: []racelab.Args{{"amount": int64(30)}}}},
+		Strategies: []racelab.Strategy{{
+			Name: "add", Body: map[string]racelab.Body{"a": add},
+			Process: func(m *racelab.Memory) any {
+				s := &shared{number: mem.NewVar(m, "number", int64(0))}
+				if locked {
+					s.mutex, s.before = mem.NewMutex(m, "mutex"), mem.NewVar(m, "before", int64(0))
+				}
+				return s
+			},
+		}},
+	}
+}
+
+// BenchmarkMemory runs and judges all schedules of small programs that have
+// nothing but shared memory, in turn, on one core.
+func BenchmarkMemory(b *testing.B) {
+	for name, locked := range map[string]bool{"counter": false, "five steps with a mutex": true} {
+		b.Run(name, func(b *testing.B) {
+			scenario := counted(locked)
+			_, cells, schedules := openCells(b, memory.Engine, scenario, 1)
+			search := openSearch(b, scenario, cells)
+			next := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				h, err := cells[0].Run(b.Context(), explore.Plan{Schedule: schedules[next]})
+				if err == nil {
+					_, err = search.Judge.Judge(b.Context(), h)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				next = (next + 1) % len(schedules)
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "schedules/s")
+		})
+	}
+}

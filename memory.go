@@ -1,0 +1,115 @@
+package racelab
+
+import (
+	"slices"
+	"strconv"
+	"time"
+)
+
+// A Memory is what the sessions of one process share: the values of package
+// mem are made in it. Nil is free running outside of any scenario.
+type Memory struct {
+	// Gate is what operations on the values pass; nil is free running, where
+	// the values are Go's own and nothing is recorded.
+	Gate MemoryGate
+	// Process tells simulated processes apart, counted from 0.
+	Process int
+
+	names  []string
+	shared []sharedValue
+}
+
+type sharedValue struct {
+	name  string
+	value func() Value
+}
+
+// A MemoryGate lets operations on shared memory pass under control. One session
+// runs its own code at a time, so an operation is that session's.
+type MemoryGate interface {
+	// Pass returns when op may be done, and says whose it is. It does not
+	// return if the run is over.
+	Pass(op Op) SessionID
+	// Done says what came of the operation that has passed. It returns when
+	// the session may go on.
+	Done(Result)
+	// Misused ends the session at the operation that has passed, because what
+	// it asks for must not be: to unlock what is not locked.
+	Misused(message string)
+	// Go starts a session beside the one that runs. It is a step of the latter.
+	Go(op Op, body func())
+	// Now is the virtual time since the run began. It passes only by a
+	// schedule's ticks.
+	Now() time.Duration
+}
+
+// Name makes the name of a new value: the one that is asked for if no other of
+// the memory has it, and otherwise with a number behind it. In another
+// simulated process the same value has another name.
+func (m *Memory) Name(name string) string {
+	if m == nil {
+		return name
+	}
+	for base, n := name, 2; slices.Contains(m.names, name); n++ {
+		name = base + " " + strconv.Itoa(n)
+	}
+	m.names = append(m.names, name)
+	if m.Process > 0 {
+		name += " of process " + strconv.Itoa(m.Process+1)
+	}
+	return name
+}
+
+// Share makes a value part of the run's final state, under its name.
+func (m *Memory) Share(name string, value func() Value) {
+	if m != nil {
+		m.shared = append(m.shared, sharedValue{name, value})
+	}
+}
+
+// State is what is shared as a table with one row, a column for each value in
+// the order in which they were made; none if nothing is shared. No session may
+// be running.
+func (m *Memory) State() State {
+	if m == nil || len(m.shared) == 0 {
+		return nil
+	}
+	t := Table{Name: "memory", Columns: make([]string, len(m.shared)), Rows: [][]Value{make([]Value, len(m.shared))}}
+	if m.Process > 0 {
+		t.Name += " of process " + strconv.Itoa(m.Process+1)
+	}
+	for i, s := range m.shared {
+		t.Columns[i], t.Rows[0][i] = s.name, s.value()
+	}
+	return State{t}
+}
+
+// A Touch is what an operation does to a value of shared memory. Two
+// operations may be exchanged if they touch nothing in common, or only read it.
+type Touch struct {
+	Object string // the value's name
+	Mode   TouchMode
+}
+
+// A TouchMode is a set of ways to touch a value.
+type TouchMode uint8
+
+const (
+	Reads TouchMode = 1 << iota
+	Writes
+	// Acquires and Releases order what different sessions do: whoever acquires
+	// comes after what was done before the value was released. An operation
+	// with neither is plain, and two plain ones race if nothing orders them.
+	Acquires
+	Releases
+)
+
+// A Latch keeps an operation on shared memory out as long as it would have to
+// wait. Its methods are called while no session runs.
+type Latch interface {
+	// Open reports whether the session's operation may be let in.
+	Open(SessionID) bool
+	// Holders are those who keep it out, as far as is known: nobody holds a
+	// signal that has not been given.
+	Holders(SessionID) []SessionID
+}
