@@ -17,6 +17,10 @@ type Memory struct {
 
 	names  []string
 	shared []sharedValue
+	few    struct { // their first elements: a memory is made for each run
+		names  [4]string
+		shared [4]sharedValue
+	}
 }
 
 type sharedValue struct {
@@ -53,6 +57,9 @@ func (m *Memory) Name(name string) string {
 	for base, n := name, 2; slices.Contains(m.names, name); n++ {
 		name = base + " " + strconv.Itoa(n)
 	}
+	if m.names == nil {
+		m.names = m.few.names[:0]
+	}
 	m.names = append(m.names, name)
 	if m.Process > 0 {
 		name += " of process " + strconv.Itoa(m.Process+1)
@@ -62,9 +69,13 @@ func (m *Memory) Name(name string) string {
 
 // Share makes a value part of the run's final state, under its name.
 func (m *Memory) Share(name string, value func() Value) {
-	if m != nil {
-		m.shared = append(m.shared, sharedValue{name, value})
+	if m == nil {
+		return
 	}
+	if m.shared == nil {
+		m.shared = m.few.shared[:0]
+	}
+	m.shared = append(m.shared, sharedValue{name, value})
 }
 
 // State is what is shared as a table with one row, a column for each value in
@@ -74,14 +85,20 @@ func (m *Memory) State() State {
 	if m == nil || len(m.shared) == 0 {
 		return nil
 	}
-	t := Table{Name: "memory", Columns: make([]string, len(m.shared)), Rows: [][]Value{make([]Value, len(m.shared))}}
+	state := struct {
+		tables [1]Table
+		rows   [1][]Value
+	}{}
+	t := &state.tables[0]
+	t.Name, t.Columns, t.Rows = "memory", make([]string, len(m.shared)), state.rows[:]
+	t.Rows[0] = make([]Value, len(m.shared))
 	if m.Process > 0 {
 		t.Name += " of process " + strconv.Itoa(m.Process+1)
 	}
 	for i, s := range m.shared {
 		t.Columns[i], t.Rows[0][i] = s.name, s.value()
 	}
-	return State{t}
+	return state.tables[:]
 }
 
 // A Touch is what an operation does to a value of shared memory. Two

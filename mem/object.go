@@ -1,11 +1,12 @@
 package mem
 
 import (
+	"maps"
 	"path/filepath"
 	"reflect"
 	"runtime"
 	"strconv"
-	"sync"
+	"sync/atomic"
 
 	"github.com/racelab/racelab"
 )
@@ -14,6 +15,7 @@ import (
 type object struct {
 	gate racelab.MemoryGate // nil is free running
 	name string
+	pcs  [1]uintptr // of the operation's caller
 }
 
 // init gives the object its name and gate.
@@ -28,7 +30,7 @@ func (o *object) init(m *racelab.Memory, name string) {
 // pass returns when an operation may be done, and says whose it is. It is
 // called by what a session calls.
 func (o *object) pass(kind racelab.OpKind, text string, latch racelab.Latch, touches ...racelab.Touch) racelab.SessionID {
-	return o.gate.Pass(racelab.Op{Kind: kind, Text: text, Latch: latch, Touches: touches, Pos: caller()})
+	return o.gate.Pass(racelab.Op{Kind: kind, Text: text, Latch: latch, Touches: touches, Pos: caller(&o.pcs)})
 }
 
 // ok is the result of an operation that returns nothing.
@@ -54,19 +56,26 @@ func valueOf(v any) racelab.Value {
 	return racelab.ValueOf(v)
 }
 
-// places are the lines of code that operations were called at, by address.
-var places sync.Map
+// places are the lines of code that operations were called at, by address: a
+// map that is replaced when there is another one.
+var places atomic.Pointer[map[uintptr]string]
 
 // caller is the line of code that called the operation of a value: the first
 // above this package.
-func caller() string {
-	var pcs [1]uintptr
+func caller(pcs *[1]uintptr) string {
 	runtime.Callers(4, pcs[:])
-	if known, ok := places.Load(pcs[0]); ok {
-		return known.(string)
+	known := places.Load()
+	if known != nil {
+		if place, ok := (*known)[pcs[0]]; ok {
+			return place
+		}
 	}
 	f, _ := runtime.CallersFrames(pcs[:]).Next()
 	place := filepath.Base(f.File) + ":" + strconv.Itoa(f.Line)
-	places.Store(pcs[0], place)
+	more := map[uintptr]string{pcs[0]: place}
+	if known != nil {
+		maps.Copy(more, *known)
+	}
+	places.Store(&more) // what another goroutine has added meanwhile is found again
 	return place
 }

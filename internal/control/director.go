@@ -52,8 +52,7 @@ type Director struct {
 	loop     *loop            // that the sessions take turns in
 	choices  []racelab.Choice // that there were, of all decisions
 
-	mu     sync.Mutex
-	events []racelab.Event
+	mu sync.Mutex // of Events
 
 	// Then chooses after the end of the schedule; nil goes on without
 	// preemption. Serial, instead of a schedule, is the order in which calls
@@ -64,6 +63,8 @@ type Director struct {
 	Loose bool
 	// Faults says that the loss of a connection is a choice too.
 	Faults bool
+	// Events is a slice whose memory the events of the run may use.
+	Events []racelab.Event
 }
 
 // An Engine is what a director asks of a world, and what it has learned of it
@@ -84,6 +85,9 @@ type Engine struct {
 	// Steps is how many a run may have: then it is taken to have no end.
 	Steps   int
 	loop    *loop         // of sessions that have nothing but shared memory
+	seats   []*seat       // of theirs, to be used again
+	choices int           // the most that a run has had
+	events  int           // the same
 	patient time.Duration // how long a session waits until it looks for a deadlock that it closes
 }
 
@@ -177,11 +181,11 @@ type signal struct {
 // NewDirector makes the gate for one run of scripts. The sessions' databases
 // are opened with it, and then Run runs them.
 func NewDirector(e *Engine) *Director {
-	d := &Director{engine: e}
-	if e.World != nil {
-		d.over = make(chan struct{})
-		d.life, d.end = context.WithCancel(context.Background())
+	if e.World == nil {
+		return e.again()
 	}
+	d := &Director{engine: e, over: make(chan struct{})}
+	d.life, d.end = context.WithCancel(context.Background())
 	return d
 }
 
@@ -261,9 +265,13 @@ func (d *Director) seat(id racelab.SessionID) *seat {
 // run cannot be trusted: the schedule does not fit (ErrDiverged), a session
 // stopped outside the gate (ErrStalled), the server was lost, ctx ended.
 func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.Schedule) ([]racelab.Event, error) {
-	d.schedule = schedule
+	d.schedule, d.Events = schedule, d.Events[:0]
+	if cap(d.Events) == 0 {
+		d.Events = make([]racelab.Event, 0, d.engine.events)
+	}
+	d.choices = make([]racelab.Choice, 0, d.engine.choices)
 	for _, script := range scripts {
-		d.seats = append(d.seats, &seat{script: script})
+		d.seats = append(d.seats, d.engine.seat(script))
 	}
 	var err error
 	if d.engine.World == nil {
@@ -273,7 +281,8 @@ func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.S
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.events, err
+	d.engine.choices, d.engine.events = max(d.engine.choices, len(d.choices)), max(d.engine.events, len(d.Events))
+	return d.Events, err
 }
 
 // runBeside runs the sessions beside the director, each on a goroutine.
@@ -302,9 +311,9 @@ func (d *Director) log(e racelab.Event) (at int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.isOver() {
-		d.events = append(d.events, e)
+		d.Events = append(d.Events, e)
 	}
-	return len(d.events) - 1
+	return len(d.Events) - 1
 }
 
 // dismiss waits for the sessions of a run that is over. One that waits for

@@ -18,6 +18,8 @@ type loop struct {
 	ended  chan error
 	stop   chan struct{}
 
+	last *Director // whose run is over, and whose memory can be used again
+
 	active atomic.Bool // a run is on, and its end has not been told
 	ctx    atomic.Pointer[context.Context]
 	seat   atomic.Pointer[seat] // whose code runs
@@ -35,7 +37,7 @@ func (e *Engine) takeTurns(ctx context.Context, d *Director) error {
 		go e.loop.watch(e.StepLimit)
 	}
 	l := e.loop
-	d.loop = l
+	d.loop, l.last = l, nil
 	l.ctx.Store(&ctx)
 	l.active.Store(true)
 	l.runs <- d
@@ -46,8 +48,35 @@ func (e *Engine) takeTurns(ctx context.Context, d *Director) error {
 		d.mu.Unlock()
 		e.loop = nil
 		l.close()
+		return err
 	}
+	l.last = d
 	return err
+}
+
+// again is a director in the memory of the last one, if there was one.
+func (e *Engine) again() *Director {
+	if e.loop == nil || e.loop.last == nil {
+		return &Director{engine: e}
+	}
+	d := e.loop.last
+	e.loop.last = nil
+	e.seats = append(e.seats, d.seats...)
+	seats := d.seats[:0]
+	*d = Director{engine: e, seats: seats}
+	return d
+}
+
+// seat is a seat for a script, in the memory of one that is no longer used.
+func (e *Engine) seat(script Script) *seat {
+	n := len(e.seats)
+	if n == 0 {
+		return &seat{script: script}
+	}
+	s := e.seats[n-1]
+	e.seats = e.seats[:n-1]
+	*s = seat{script: script}
+	return s
 }
 
 func (l *loop) close() {
@@ -141,10 +170,7 @@ const checkEvery = 64
 // enterStage starts a session as a coroutine.
 func (d *Director) enterStage(ctx context.Context, s *seat) {
 	s.ctx, s.player = ctx, d.engine.player()
-	s.player.job = func() {
-		d.play(ctx, s)
-		s.state = done
-	}
+	s.player.director, s.player.seat = d, s
 	d.resume(s)
 }
 

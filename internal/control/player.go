@@ -16,10 +16,12 @@ type player struct {
 	code routine
 	jobs chan func() // of a goroutine
 
-	job    func() // of a coroutine
-	resume func() // goes on with it until it suspends itself
-	yield  func(struct{}) bool
-	stop   func()
+	// Of a coroutine:
+	director *Director
+	seat     *seat  // that it plays
+	resume   func() // goes on with it until it suspends itself
+	yield    func(struct{}) bool
+	stop     func()
 }
 
 // player returns an idle player.
@@ -50,7 +52,8 @@ func newCoroutine() *player {
 	next, stop := iter.Pull(func(yield func(struct{}) bool) {
 		p.code, p.yield = thisRoutine(), yield
 		for yield(struct{}{}) {
-			p.job()
+			p.director.play(p.seat.ctx, p.seat)
+			p.seat.state = done
 		}
 	})
 	next()

@@ -215,7 +215,7 @@ func (d *Director) victimised(s *seat) error {
 
 // waited reports whether the history has that the operation of s waited.
 func (d *Director) waited(s *seat) bool {
-	return slices.ContainsFunc(d.events[s.at:], func(e racelab.Event) bool {
+	return slices.ContainsFunc(d.Events[s.at:], func(e racelab.Event) bool {
 		return e.Kind == racelab.Waiting && e.Op.Session == s.script.Session
 	})
 }
@@ -234,7 +234,7 @@ const lateAfter = 100 * time.Millisecond
 func (d *Director) offer(s *seat, cycle []*seat) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	e := &d.events[s.at]
+	e := &d.Events[s.at]
 	for _, c := range cycle {
 		if c != s {
 			e.Ready = append(e.Ready, racelab.Choice{Session: s.script.Session, Step: s.op.Step, Victim: c.script.Session})

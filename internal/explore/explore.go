@@ -32,6 +32,8 @@ type Plan struct {
 	Loose bool
 	// Calls are those that run; nil is all.
 	Calls []racelab.CallID
+	// Events is a slice whose memory the history may use.
+	Events []racelab.Event
 }
 
 // A Runner runs a plan. One is used by one goroutine at a time.

@@ -38,7 +38,15 @@ type Cell struct {
 	engine    *control.Engine
 	relation  *check.Relation // which steps may be exchanged; for one goroutine at a time
 	roles     []racelab.Role
-	intakes   []*sqlgate.Intake
+	intakes   []*sqlgate.Intake // one a session; none without a database
+	scripts   []control.Script  // all calls of all sessions
+	now       present
+}
+
+// present is what belongs to one run.
+type present struct {
+	dbs       []*sql.DB
+	processes []Process
 }
 
 // NewCell opens a world on server for running plans. The caller closes it.
@@ -81,7 +89,26 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 		intake.Rewrite, intake.PlainLevel = how.Change.Rewrite, how.Change.Level != ""
 		c.intakes = append(c.intakes, intake)
 	}
+	c.write()
 	return c, nil
+}
+
+// write writes the scripts. Their calls find what belongs to a run in c.now.
+func (c *Cell) write() {
+	for i, role := range c.roles {
+		id := racelab.Letter(i)
+		script := control.Script{Session: id}
+		if !c.runs(id) {
+			role.Calls = nil
+		}
+		for n, args := range role.Calls {
+			env := &racelab.Env{}
+			script.Calls = append(script.Calls, control.Call{ID: id.Call(n + 1), Run: func(ctx context.Context) (racelab.Result, string) {
+				return c.call(ctx, i, role.Name, env, args)
+			}})
+		}
+		c.scripts = append(c.scripts, script)
+	}
 }
 
 // Close gives up the world.
@@ -134,57 +161,64 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 	}
 	d := control.NewDirector(c.engine)
 	d.Then, d.Serial, d.Faults, d.Loose = p.Then, p.Serial, p.Faults, p.Loose
-	processes := make([]Process, max(c.how.Processes, 1))
-	for i := range processes {
-		processes[i].memory = racelab.Memory{Gate: d, Process: i}
+	d.Events = p.Events
+	if c.now.processes == nil {
+		c.now.processes = make([]Process, max(c.how.Processes, 1))
 	}
-	var scripts []control.Script
-	for i, role := range c.roles {
-		id := racelab.Letter(i)
-		var db *sql.DB
-		settle := func() {}
-		if c.intakes != nil {
-			db, settle = c.intakes[i].DB(d), c.intakes[i].Settle
-			defer db.Close()
-		}
-		script := control.Script{Session: id}
-		for n, args := range role.Calls {
-			call := id.Call(n + 1)
-			if !c.runs(id) || p.Serial != nil && !slices.Contains(p.Serial, call) || p.Calls != nil && !slices.Contains(p.Calls, call) {
-				continue
-			}
-			process := &processes[i%len(processes)]
-			script.Calls = append(script.Calls, control.Call{ID: call, Run: func(ctx context.Context) (racelab.Result, string) {
-				r, why := c.call(ctx, id, role, db, process, args)
-				settle()
-				return r, why
-			}})
-		}
-		scripts = append(scripts, script)
+	clear(c.now.processes)
+	for i := range c.now.processes {
+		c.now.processes[i].memory = racelab.Memory{Gate: d, Process: i}
 	}
-	h.Events, err = d.Run(ctx, scripts, p.Schedule)
+	c.now.dbs = c.now.dbs[:0]
+	for _, intake := range c.intakes {
+		db := intake.DB(d)
+		defer db.Close()
+		c.now.dbs = append(c.now.dbs, db)
+	}
+	h.Events, err = d.Run(ctx, c.scriptsOf(p), p.Schedule)
 	if err != nil {
 		return h, err
 	}
 	h.Final, err = c.world.State(ctx)
-	for i := range processes {
-		h.Final = append(h.Final, processes[i].memory.State()...)
+	for i := range c.now.processes {
+		if shared := c.now.processes[i].memory.State(); h.Final == nil {
+			h.Final = shared
+		} else {
+			h.Final = append(h.Final, shared...)
+		}
 	}
 	return h, err
 }
 
+// scriptsOf are the scripts with the calls that a plan wants.
+func (c *Cell) scriptsOf(p explore.Plan) []control.Script {
+	if p.Serial == nil && p.Calls == nil {
+		return c.scripts
+	}
+	some := slices.Clone(c.scripts)
+	for i := range some {
+		some[i].Calls = slices.DeleteFunc(slices.Clone(some[i].Calls), func(call control.Call) bool {
+			return p.Serial != nil && !slices.Contains(p.Serial, call.ID) || p.Calls != nil && !slices.Contains(p.Calls, call.ID)
+		})
+	}
+	return some
+}
+
 // call calls the body of a session's strategy.
-func (c *Cell) call(ctx context.Context, id racelab.SessionID, role racelab.Role, db *sql.DB, p *Process, args racelab.Args) (r racelab.Result, why string) {
+func (c *Cell) call(ctx context.Context, session int, role string, env *racelab.Env, args racelab.Args) (r racelab.Result, why string) {
 	st := c.selection.Strategy
-	if other, ok := c.how.Strategies[id]; ok {
+	if other, ok := c.how.Strategies[racelab.Letter(session)]; ok {
 		st = other
 	}
-	env := &racelab.Env{
-		DB: db, Dialect: c.engine.Dialect, Args: args, Tries: cmp.Or(c.how.Change.Tries, Tries), Process: p.value(st),
-		// Between any two steps there is all the time in the world.
-		Window: func(context.Context) error { return nil },
+	*env = racelab.Env{
+		Dialect: c.engine.Dialect, Args: args, Tries: cmp.Or(c.how.Change.Tries, Tries),
+		Process: c.now.processes[session%len(c.now.processes)].value(st), Window: noTime,
 	}
-	value, err := protect(ctx, st.Body[role.Name], env)
+	if c.intakes != nil {
+		env.DB = c.now.dbs[session]
+		defer c.intakes[session].Settle()
+	}
+	value, err := protect(ctx, st.Body[role], env)
 	r = racelab.Result{Value: racelab.ValueOf(value), Class: c.engine.Dialect.Classify(err)}
 	switch r.Class {
 	case racelab.Panicked, racelab.Misuse:
@@ -192,6 +226,10 @@ func (c *Cell) call(ctx context.Context, id racelab.SessionID, role racelab.Role
 	}
 	return r, why
 }
+
+// noTime is the window under control: between any two steps there is all the
+// time in the world.
+func noTime(context.Context) error { return nil }
 
 // Search prepares a search for violations of the selection over cells.
 func (s Selection) Search(cells []*Cell) *explore.Search {

@@ -55,9 +55,11 @@ func BenchmarkMemory(b *testing.B) {
 			_, cells, schedules := openCells(b, memory.Engine, scenario, 1)
 			search := openSearch(b, scenario, cells)
 			next := 0
+			var events []racelab.Event
 			b.ReportAllocs()
 			for b.Loop() {
-				h, err := cells[0].Run(b.Context(), explore.Plan{Schedule: schedules[next]})
+				h, err := cells[0].Run(b.Context(), explore.Plan{Schedule: schedules[next], Events: events})
+				events = h.Events
 				if err == nil {
 					_, err = search.Judge.Judge(b.Context(), h)
 				}

@@ -28,7 +28,13 @@ type Process struct {
 	memory racelab.Memory
 
 	mu     sync.Mutex
-	values map[*racelab.Strategy]any
+	values []processValue
+	first  [1]processValue // of values: there is hardly ever another
+}
+
+type processValue struct {
+	of    *racelab.Strategy
+	value any
 }
 
 // value returns the strategy's process value, made at its first use.
@@ -38,14 +44,16 @@ func (p *Process) value(st *racelab.Strategy) any {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	v, ok := p.values[st]
-	if !ok {
-		v = st.Process(&p.memory)
-		if p.values == nil {
-			p.values = map[*racelab.Strategy]any{}
+	for _, v := range p.values {
+		if v.of == st {
+			return v.value
 		}
-		p.values[st] = v
 	}
+	if p.values == nil {
+		p.values = p.first[:0]
+	}
+	v := st.Process(&p.memory)
+	p.values = append(p.values, processValue{st, v})
 	return v
 }
 
