@@ -202,8 +202,8 @@ func exploreVerdict(r exploreReport) string {
 		line = "holds: all schedules, by " + count(r.Schedules, "run")
 	}
 	switch {
-	case r.Conflicts == 0:
-		line += ", nothing conflicted"
+	case r.Reason != nil:
+		line += ", " + *r.Reason
 	case r.Aborted == r.Schedules:
 		line += ", nothing committed"
 	case r.Aborted > 0:
