@@ -65,10 +65,10 @@ there: created or found. The table plain is the same without the constraint.`,
 			Expect: []racelab.Expect{
 				{Engine: "mysql", Level: racelab.ReadUncommitted, Result: racelab.CellHolds},
 				{Engine: "mysql", Level: racelab.ReadCommitted, Result: racelab.CellHolds},
-				{Engine: "mysql", Level: racelab.RepeatableRead, Result: racelab.CellViolated},
+				{Engine: "mysql", Level: racelab.RepeatableRead, Result: racelab.CellViolated, Anomaly: "duplicate"},
 				{Engine: "mysql", Result: racelab.CellHoldsWithAborts},
 				{Level: racelab.Serializable, Result: racelab.CellHoldsWithAborts},
-				{Engine: "postgres", Result: racelab.CellViolated}, // what is answered is 25P02
+				{Engine: "postgres", Result: racelab.CellViolated, Anomaly: "duplicate"}, // what is answered is 25P02
 			},
 			Body: requester(getOrCreateTransaction),
 		},
@@ -79,7 +79,7 @@ there: created or found. The table plain is the same without the constraint.`,
 			Expect: []racelab.Expect{
 				{Level: racelab.ReadUncommitted, Result: racelab.CellHolds},
 				{Level: racelab.ReadCommitted, Result: racelab.CellHolds},
-				{Level: racelab.RepeatableRead, Result: racelab.CellViolated},
+				{Level: racelab.RepeatableRead, Result: racelab.CellViolated, Anomaly: "duplicate"},
 				{Result: racelab.CellHoldsWithAborts},
 			},
 			Body: requester(getOrCreateSavepoint),

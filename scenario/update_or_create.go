@@ -49,7 +49,7 @@ there must be one product, and its storage must be what was delivered.`,
 			Expect: []racelab.Expect{
 				{Level: racelab.ReadUncommitted, Result: racelab.CellHolds},
 				{Level: racelab.ReadCommitted, Result: racelab.CellHolds},
-				{Engine: "postgres", Level: racelab.RepeatableRead, Result: racelab.CellViolated},
+				{Engine: "postgres", Level: racelab.RepeatableRead, Result: racelab.CellViolated, Anomaly: "duplicate"},
 				{Result: racelab.CellHoldsWithAborts},
 			},
 			Body: delivery(deliverDjango),

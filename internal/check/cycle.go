@@ -195,7 +195,7 @@ func sawBoth(missed, saw dependency) (Name, int) {
 	case before == after:
 		return "", 0
 	case after.refused():
-		if missed.phantom() && before.absent() {
+		if missed.phantom() && before.absent() && before.left < after.left {
 			return Duplicate, rankDuplicate
 		}
 		return "", 0
