@@ -53,6 +53,7 @@ type Strategy struct {
 	Level     Level
 	Safe      bool     // declared to hold wherever it is available, also across processes
 	Expect    []Expect // what is computed where; see Expected
+	Fix       []string // strategies that do the same without the race, the closest first
 	Endpoints []string // names under which the reference laboratory has it
 	Body      map[string]Body
 	// Process makes what the sessions of one process share: a mutex, a cache.

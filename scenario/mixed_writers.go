@@ -44,6 +44,7 @@ are. Afterwards the balance must be the sum of the ledger.`,
 			Needs:   racelab.RowLocks,
 			// No level helps: the read and the write are two transactions.
 			Expect: []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "lost-update"}},
+			Fix:    []string{"both-lock"},
 			Body:   map[string]racelab.Body{"careful": mixedLocks, "other": mixedReads},
 		},
 		{
@@ -72,6 +73,7 @@ are. Afterwards the balance must be the sum of the ledger.`,
 			Summary: "one deposit takes the database's write lock first, the other one only reads",
 			Needs:   racelab.Immediate,
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "lost-update"}},
+			Fix:     []string{"both-immediate"},
 			Body:    map[string]racelab.Body{"careful": mixedImmediate, "other": mixedReads},
 		},
 		{

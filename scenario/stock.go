@@ -55,6 +55,7 @@ product's category, or takes stock.`,
 			Name:    "read-modify-write",
 			Summary: "read the storage, subtract, save it",
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "lost-update"}},
+			Fix:     []string{"atomic-update"},
 			Body:    buyers(stockReadModifyWrite),
 		},
 		{
@@ -67,6 +68,7 @@ product's category, or takes stock.`,
 			Name:    "atomic-update-plain",
 			Summary: "F() on a column that may be anything: sold twice, and one is below zero",
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated}}, // also one after the other: no anomaly
+			Fix:     []string{"conditional-update"},
 			Body:    buyers(stockAtomicUpdatePlain),
 		},
 		{
@@ -108,6 +110,14 @@ product's category, or takes stock.`,
 			Summary: "take stock without what is locked: the product that is being sold is not there",
 			Needs:   racelab.RowLocks | racelab.SkipLocked,
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated}}, // the literature has no name for it
+			Fix:     []string{"wait-locked"},
+			Body:    map[string]racelab.Body{"customer": stockForUpdate, "other": stockTakingSkip},
+		},
+		{
+			Name:    "wait-locked",
+			Summary: "take stock and wait for what is locked",
+			Needs:   racelab.RowLocks,
+			Safe:    true,
 			Body:    map[string]racelab.Body{"customer": stockForUpdate, "other": stockTaking},
 		},
 		{
@@ -335,10 +345,21 @@ func stockNoWait(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 // order of the two calls gives that. (The article's listing filters by
 // createad_at, a field that its model does not have under any spelling:
 // FieldError. It needs a transaction around it, too.)
+func stockTakingSkip(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
+	return takeStock(ctx, env, "SELECT id FROM product FOR UPDATE SKIP LOCKED")
+}
+
+// The same without skip_locked: whoever takes stock waits for the sale to end,
+// and then all products are in the list.
 func stockTaking(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
+	return takeStock(ctx, env, "SELECT id FROM product FOR UPDATE")
+}
+
+// takeStock counts the products that a query finds and locks.
+func takeStock(ctx context.Context, env *racelab.Env, query string) (racelab.Value, error) {
 	var products int64
 	err := transaction(ctx, env.DB, nil, func(tx *sql.Tx) (err error) {
-		rows, err := tx.QueryContext(ctx, "SELECT id FROM product FOR UPDATE SKIP LOCKED")
+		rows, err := tx.QueryContext(ctx, query)
 		if err != nil {
 			return err
 		}

@@ -152,7 +152,7 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, serial, printable(o.Results), printable(o.State))
 	}
 	if r.Witness != nil {
-		if fix := fixOf(what.Selection); fix != "" {
+		if fix := what.fix(); fix != "" {
 			fmt.Fprintf(&b, "fix      %s\n", what.command("explore", what.Scenario.Name+"/"+fix, &f.controlFlags))
 		}
 		fmt.Fprintf(&b, "replay   %s\n%s", r.Witness.Command, f.needs())

@@ -30,6 +30,7 @@ type listedStrategy struct {
 	Summary   string         `json:"summary"`
 	Endpoints []string       `json:"endpoints"`
 	Safe      bool           `json:"safe"`
+	Fix       []string       `json:"fix"` // strategies without the race, the closest first
 	Engines   []availability `json:"engines"`
 }
 
@@ -81,7 +82,8 @@ func listing() listReport {
 
 func listed(st *racelab.Strategy) listedStrategy {
 	return listedStrategy{
-		Name: st.Name, Summary: st.Summary, Endpoints: append([]string{}, st.Endpoints...), Safe: st.Safe, Engines: engines(st),
+		Name: st.Name, Summary: st.Summary, Endpoints: append([]string{}, st.Endpoints...), Safe: st.Safe,
+		Fix: append([]string{}, st.Fix...), Engines: engines(st),
 	}
 }
 

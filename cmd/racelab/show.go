@@ -19,6 +19,7 @@ type shown struct {
 	Summary  string         `json:"summary"`
 	body                    // of the first role
 	Safe     bool           `json:"safe"`
+	Fix      []string       `json:"fix"`
 	Engines  []availability `json:"engines"`
 	Others   []body         `json:"others,omitempty"` // other roles' bodies
 	Expected []declaration  `json:"expected"`
@@ -139,7 +140,7 @@ func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy, asJSON
 		return err
 	}
 	if asJSON {
-		return writeJSON(w, shown{showSchema, s.Name, st.Name, st.Summary, all[0], st.Safe, engines(st), all[1:], declarations(st), s.Reading})
+		return writeJSON(w, shown{showSchema, s.Name, st.Name, st.Summary, all[0], st.Safe, append([]string{}, st.Fix...), engines(st), all[1:], declarations(st), s.Reading})
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s): %s\n\n", strong(w, s.Name+"/"+st.Name), mark(st.Safe), st.Summary)
@@ -165,6 +166,12 @@ func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy, asJSON
 	}
 	if declared := declaredText(st, "  "); declared != "" {
 		fmt.Fprintf(&b, "\nDeclared, and computed by `racelab matrix %s/%s`\n%s", s.Name, st.Name, declared)
+	}
+	if len(st.Fix) > 0 {
+		b.WriteString("\nThe fix\n")
+		for _, name := range st.Fix {
+			fmt.Fprintf(&b, "  racelab show %s/%s\n", s.Name, name)
+		}
 	}
 	if len(s.Reading) > 0 {
 		fmt.Fprintf(&b, "\nReading\n  %s\n", strings.Join(s.Reading, "\n  "))
