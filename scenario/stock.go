@@ -167,29 +167,24 @@ func stockReadModifyWrite(ctx context.Context, env *racelab.Env) (racelab.Value,
 // is for the program to expect. (Until refresh_from_db() the object keeps the
 // expression: another save() would subtract again.)
 func stockAtomicUpdate(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
-	product := env.Args.Int("product")
-	if err := env.Window(ctx); err != nil {
-		return nil, err
-	}
-	return nil, transaction(ctx, env.DB, nil, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "UPDATE product SET storage = storage - 1 WHERE id = ?", product); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO sale (product) VALUES (?)", product)
-		return err
-	})
+	return subtractAndSell(ctx, env, "UPDATE product SET storage = storage - 1 WHERE id = ?")
 }
 
 // The same on a column without a constraint. The stock is -1 in every order,
 // also one after the other: this is no race. An atomic update is atomic, and
 // that the result makes sense is another question.
 func stockAtomicUpdatePlain(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
+	return subtractAndSell(ctx, env, "UPDATE plain SET storage = storage - 1 WHERE id = ?")
+}
+
+// subtractAndSell has the database subtract, and writes the sale.
+func subtractAndSell(ctx context.Context, env *racelab.Env, subtract string) (racelab.Value, error) {
 	product := env.Args.Int("product")
 	if err := env.Window(ctx); err != nil {
 		return nil, err
 	}
 	return nil, transaction(ctx, env.DB, nil, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "UPDATE plain SET storage = storage - 1 WHERE id = ?", product); err != nil {
+		if _, err := tx.ExecContext(ctx, subtract, product); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "INSERT INTO sale (product) VALUES (?)", product)
