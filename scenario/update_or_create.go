@@ -33,7 +33,7 @@ there must be one product, and its storage must be what was delivered.`,
 		{
 			Name:    "check-then-write",
 			Summary: "look, then add or create, without a unique constraint",
-			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "phantom"}},
+			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "duplicate"}},
 			Fix:     []string{"upsert"},
 			Body:    delivery(deliverPlain),
 		},

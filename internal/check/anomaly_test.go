@@ -131,6 +131,10 @@ func TestExplain(t *testing.T) {
 
 		"duplicate": {"A " + look + "; B " + look + "; A " + join + "; B " + join, []racelab.Level{rc, rr}, state("users", "id=1 email=x | id=2 email=x"),
 			Duplicate, "A1 -rw-> B2, B1 -rw-> A2"},
+		"duplicate of what was looked for, whatever else the rows hold": {"A " + look + "; B " + look + "; A INSERT INTO users (email, n) VALUES ('x', 1); B INSERT INTO users (email, n) VALUES ('x', 2)", nil, state("users", "email=x n=1 | email=x n=2"),
+			Duplicate, "A1 -rw-> B2, B1 -rw-> A2"},
+		"two that differ in what was not looked for": {"A SELECT n FROM users WHERE n > 0 =>; B SELECT n FROM users WHERE n > 0 =>; A INSERT INTO users (email, n) VALUES ('x', 1); B INSERT INTO users (email, n) VALUES ('x', 2)", nil, state("users", "email=x n=1 | email=x n=2"),
+			Phantom, "A1 -rw-> B2, B1 -rw-> A2"},
 		"no duplicate if it is not there twice": {"A " + look + "; B " + look + "; A " + join + "; B " + join, nil, state("users", "id=1 email=x"),
 			Phantom, "A1 -rw-> B2, B1 -rw-> A2"},
 		"duplicate refused": {"A " + look + "; B " + look + "; A " + join + "; B " + join + " => !unique-violation; B ends unique-violation", nil, nil,
