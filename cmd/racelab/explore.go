@@ -261,7 +261,7 @@ agrees with what is declared; 1 one does not; 3 one is unknown.`,
   racelab explore deposit/for-update --engine postgres --weaken
   racelab explore deposit/transaction --engine postgres --advise
   racelab explore deposit/immediate --random 1000 --seed 7 --json`,
-		Args: cobra.ExactArgs(1),
+		Args: oneExhibit,
 		RunE: func(c *cobra.Command, args []string) error { return exploreRun(c, args[0], f) },
 	}
 	f.add(c.Flags())

@@ -209,7 +209,7 @@ func exploreVerdict(r exploreReport) string {
 	case r.Aborted > 0:
 		line += ", with aborts"
 	}
-	line += fmt.Sprintf(" (statements of %s, up to %d steps a call", count(r.Sessions, "session"), r.Steps)
+	line += fmt.Sprintf(" (statements of %s, up to %s a call", count(r.Sessions, "session"), count(r.Steps, "step"))
 	if r.Faults > 0 {
 		line += fmt.Sprintf(", up to %s", count(r.Faults, "lost connection"))
 	}

@@ -65,7 +65,7 @@ computes. The code is the very text that was compiled into this program.
 
 Exit codes: 0; 2 there is no such exhibit.`,
 		Example: "  racelab show deposit\n  racelab show deposit/for-update\n  racelab show deposit/for-update --json",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneExhibit,
 		RunE: func(c *cobra.Command, args []string) error {
 			s, st, err := stage.Find(scenario.All, args[0])
 			if err != nil {
@@ -97,7 +97,7 @@ func showScenario(w io.Writer, s *racelab.Scenario, asJSON bool) error {
 	fmt.Fprintf(&b, "What must hold\n  %s\n", strings.Join(r.Invariants, "\n  "))
 	b.WriteString("\nStrategies\n")
 	for i, st := range r.Strategies {
-		fmt.Fprintf(&b, "  %s (%s): %s\n%s", strong(w, st.Name), mark(st.Safe), st.Summary, declaredText(&s.Strategies[i], "    "))
+		fmt.Fprintf(&b, "  %s (%s): %s\n%s", strong(w, st.Name), mark(st.listedStrategy), st.Summary, declaredText(&s.Strategies[i], "    "))
 	}
 	list := func(title string, lines []string) {
 		if len(lines) > 0 {
@@ -143,7 +143,7 @@ func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy, asJSON
 		return writeJSON(w, shown{showSchema, s.Name, st.Name, st.Summary, all[0], st.Safe, append([]string{}, st.Fix...), engines(st), all[1:], declarations(st), s.Reading})
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%s): %s\n\n", strong(w, s.Name+"/"+st.Name), mark(st.Safe), st.Summary)
+	fmt.Fprintf(&b, "%s (%s): %s\n\n", strong(w, s.Name+"/"+st.Name), mark(listed(st)), st.Summary)
 	for _, one := range all {
 		if len(all) > 1 {
 			fmt.Fprintf(&b, "%s\n\n", strong(w, "as "+one.Role))
