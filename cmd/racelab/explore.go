@@ -135,6 +135,20 @@ func (f *controlFlags) choose(name string) (c chosen, err error) {
 	return c, nil
 }
 
+// sharesMemory reports whether a strategy relies on what the sessions of one
+// process share.
+func (c chosen) sharesMemory() bool {
+	if len(c.how.Strategies) == 0 {
+		return c.Strategy.Process != nil
+	}
+	for _, st := range c.how.Strategies {
+		if st.Process != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // casting is how many sessions there are.
 func (f *controlFlags) casting(s *racelab.Scenario) int { return len(s.Dealt(f.sessions)) }
 
