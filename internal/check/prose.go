@@ -104,7 +104,11 @@ func (a *Anomaly) lookedAgain(events []racelab.Event, look, refused *statement) 
 		switch again := (&statement{op: e.Op, result: e.Result, region: look.region}); {
 		case !again.ok():
 			a.Marks[i] = "fails after " + op(refused)
-			a.Prose += fmt.Sprintf(" %s looked again (%s), and that failed too.", who(again), op(again))
+			a.Prose += fmt.Sprintf(" %s looked again (%s), and that failed too", who(again), op(again))
+			if again.result.Class == racelab.TransactionFailed {
+				a.Prose += ": the refusal had ended its transaction"
+			}
+			a.Prose += "."
 		case again.absent():
 			a.Marks[i] = "still without " + a.Cycle[0].ToOp
 			a.Prose += fmt.Sprintf(" %s looked again (%s) and still found none: its transaction sees the state from before.", who(again), op(again))
