@@ -22,7 +22,8 @@ const (
 	Busy                 Class = "busy"               // SQLite: another connection writes
 	UniqueViolation      Class = "unique-violation"
 	ForeignKeyViolation  Class = "foreign-key-violation"
-	CheckViolation       Class = "check-violation" // also out of the type's range
+	CheckViolation       Class = "check-violation"    // also out of the type's range
+	TransactionFailed    Class = "transaction-failed" // PostgreSQL: an earlier error has ended the transaction
 	ConnectionLost       Class = "connection-lost"
 	SyntaxError          Class = "syntax-error"
 	Canceled             Class = "canceled"  // the session's own context ended it

@@ -54,7 +54,7 @@ var rules = []rule{
 
 	{"internal/tables", "racelab", false},
 	{"internal/sqltext", "", false},
-	{"internal/throwaway", "", false},
+	{"internal/throwaway", "racelab", false},
 	{"internal/nearest", "", false},
 }
 

@@ -53,6 +53,7 @@ type Strategy struct {
 	Level     Level
 	Safe      bool     // declared to hold wherever it is available, also across processes
 	Expect    []Expect // what is computed where; see Expected
+	Fix       []string // strategies that do the same without the race, the closest first
 	Endpoints []string // names under which the reference laboratory has it
 	Body      map[string]Body
 	// Process makes what the sessions of one process share: a mutex, a cache.
@@ -117,6 +118,10 @@ func (s *Scenario) Strategy(name string) (*Strategy, bool) {
 // Fits reports whether the engine is of the scenario's kind: a database, or
 // nothing but memory.
 func (s *Scenario) Fits(e Engine) bool { return (s.Setup != nil) == (e.Dialect.Features&SQL != 0) }
+
+// InProcess reports whether a strategy relies on the memory of one process for
+// what is in a database that others can reach as well.
+func (s *Scenario) InProcess(st *Strategy) bool { return s.Setup != nil && st.Process != nil }
 
 // Because says why a strategy of the scenario is not available on an engine and
 // level, as the rest of a sentence after "not available, because ..."; "" if it

@@ -48,6 +48,7 @@ is missing was paid in and is gone.`,
 			Summary:   "read the balance, add, write it back, each statement for itself",
 			Endpoints: []string{"non_atomic_long_delay", "non_atomic_no_delay"},
 			Expect:    []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "lost-update"}},
+			Fix:       []string{"atomic-update"},
 			Body:      depositor(depositReadModifyWrite),
 		},
 		{
@@ -60,6 +61,7 @@ is missing was paid in and is gone.`,
 				{Engine: "mysql", Level: racelab.RepeatableRead, Result: racelab.CellViolated, Anomaly: "lost-update"},
 				{Result: racelab.CellHoldsWithAborts},
 			},
+			Fix:  []string{"for-update", "immediate"},
 			Body: depositor(depositTransaction),
 		},
 		{
@@ -75,6 +77,7 @@ is missing was paid in and is gone.`,
 			Summary: "lock the row outside a transaction: the lock ends with the statement",
 			Needs:   racelab.RowLocks,
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "lost-update"}},
+			Fix:     []string{"for-update"},
 			Body:    depositor(depositForUpdateAutocommit),
 		},
 		{
@@ -114,6 +117,7 @@ is missing was paid in and is gone.`,
 			Name:    "process-mutex",
 			Summary: "a mutex of the process: right in one process, wrong across several",
 			Expect:  []racelab.Expect{{Result: racelab.CellHolds}}, // in one process
+			Fix:     []string{"for-update", "immediate"},
 			Body:    depositor(depositProcessMutex),
 			Process: func(m *racelab.Memory) any { return mem.NewMutex(m, "the mutex") },
 		},
@@ -315,9 +319,8 @@ func depositOptimisticVersion(ctx context.Context, env *racelab.Env) (racelab.Va
 // this level is what the strategy says; lower ones lose the update.
 func depositSerializableRetry(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	account, amount := env.Args.Int("account"), env.Args.Int("amount")
-	var last error
-	for range env.Tries {
-		last = transaction(ctx, env.DB, &sql.TxOptions{Isolation: sql.LevelSerializable}, func(tx *sql.Tx) error {
+	return nil, again(env, func() error {
+		return transaction(ctx, env.DB, &sql.TxOptions{Isolation: sql.LevelSerializable}, func(tx *sql.Tx) error {
 			var balance int64
 			if err := tx.QueryRowContext(ctx, "SELECT balance FROM account WHERE id = ?", account).Scan(&balance); err != nil {
 				return err
@@ -332,11 +335,7 @@ func depositSerializableRetry(ctx context.Context, env *racelab.Env) (racelab.Va
 			_, err = tx.ExecContext(ctx, "UPDATE account SET balance = ? WHERE id = ?", balance+amount, account)
 			return err
 		})
-		if !env.Aborted(last) {
-			return nil, last
-		}
-	}
-	return nil, fmt.Errorf("%w: %w", racelab.ErrExhausted, last)
+	})
 }
 
 // An advisory lock is a number that the database lets one connection hold. It
@@ -377,61 +376,33 @@ func depositAdvisoryLock(ctx context.Context, env *racelab.Env) (_ racelab.Value
 // mutexes that know nothing of each other: the race is back. Lock where the
 // data is.
 func depositProcessMutex(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
-	account, amount := env.Args.Int("account"), env.Args.Int("amount")
 	mutex := env.Process.(*mem.Mutex)
 	mutex.Lock()
 	defer mutex.Unlock()
-	var balance int64
-	if err := env.DB.QueryRowContext(ctx, "SELECT balance FROM account WHERE id = ?", account).Scan(&balance); err != nil {
-		return nil, err
-	}
-	if err := env.Window(ctx); err != nil {
-		return nil, err
-	}
-	_, err := env.DB.ExecContext(ctx, "INSERT INTO ledger (account, amount, request) VALUES (?, ?, ?)", account, amount, env.Args["request"])
-	if err != nil {
-		return nil, err
-	}
-	_, err = env.DB.ExecContext(ctx, "UPDATE account SET balance = ? WHERE id = ?", balance+amount, account)
-	return nil, err
+	return depositReadModifyWrite(ctx, env)
 }
 
 // SQLite has no row locks, but one write lock for the whole database, and
 // BEGIN IMMEDIATE takes it before anything is read. The next deposit waits at
 // its BEGIN IMMEDIATE. A plain BEGIN takes the lock only at the first write,
 // when what was read may be old already: then SQLite answers SQLITE_BUSY.
-func depositImmediate(ctx context.Context, env *racelab.Env) (_ racelab.Value, err error) {
+func depositImmediate(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	account, amount := env.Args.Int("account"), env.Args.Int("amount")
-	conn, err := env.DB.Conn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			_, rollback := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-			err = errors.Join(err, rollback)
+	return nil, immediate(ctx, env.DB, func(conn *sql.Conn) error {
+		var balance int64
+		if err := conn.QueryRowContext(ctx, "SELECT balance FROM account WHERE id = ?", account).Scan(&balance); err != nil {
+			return err
 		}
-	}()
-	var balance int64
-	if err := conn.QueryRowContext(ctx, "SELECT balance FROM account WHERE id = ?", account).Scan(&balance); err != nil {
-		return nil, err
-	}
-	if err := env.Window(ctx); err != nil {
-		return nil, err
-	}
-	_, err = conn.ExecContext(ctx, "INSERT INTO ledger (account, amount, request) VALUES (?, ?, ?)", account, amount, env.Args["request"])
-	if err != nil {
-		return nil, err
-	}
-	if _, err = conn.ExecContext(ctx, "UPDATE account SET balance = ? WHERE id = ?", balance+amount, account); err != nil {
-		return nil, err
-	}
-	_, err = conn.ExecContext(ctx, "COMMIT")
-	return nil, err
+		if err := env.Window(ctx); err != nil {
+			return err
+		}
+		_, err := conn.ExecContext(ctx, "INSERT INTO ledger (account, amount, request) VALUES (?, ?, ?)", account, amount, env.Args["request"])
+		if err != nil {
+			return err
+		}
+		_, err = conn.ExecContext(ctx, "UPDATE account SET balance = ? WHERE id = ?", balance+amount, account)
+		return err
+	})
 }
 
 // balanceIsLedger adds up what the ledger says and what the accounts hold.

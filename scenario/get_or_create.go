@@ -39,12 +39,14 @@ there: created or found. The table plain is the same without the constraint.`,
 			Name:    "check-then-create",
 			Summary: "look, then create, without a unique constraint: there are two",
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "duplicate"}},
+			Fix:     []string{"get-or-create"},
 			Body:    requester(createAfterLook),
 		},
 		{
 			Name:    "check-then-create-unique",
 			Summary: "the same with the constraint: the second request fails",
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "duplicate"}},
+			Fix:     []string{"get-or-create"},
 			Body:    requester(createAfterLookUnique),
 		},
 		{
@@ -57,6 +59,7 @@ there: created or found. The table plain is the same without the constraint.`,
 			Name:    "get-or-create-no-unique",
 			Summary: "Django's function without the constraint: nothing fails, and there are two",
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "duplicate"}},
+			Fix:     []string{"get-or-create"},
 			Body:    requester(getOrCreatePlain),
 		},
 		{
@@ -65,11 +68,12 @@ there: created or found. The table plain is the same without the constraint.`,
 			Expect: []racelab.Expect{
 				{Engine: "mysql", Level: racelab.ReadUncommitted, Result: racelab.CellHolds},
 				{Engine: "mysql", Level: racelab.ReadCommitted, Result: racelab.CellHolds},
-				{Engine: "mysql", Level: racelab.RepeatableRead, Result: racelab.CellViolated},
+				{Engine: "mysql", Level: racelab.RepeatableRead, Result: racelab.CellViolated, Anomaly: "duplicate"},
 				{Engine: "mysql", Result: racelab.CellHoldsWithAborts},
 				{Level: racelab.Serializable, Result: racelab.CellHoldsWithAborts},
-				{Engine: "postgres", Result: racelab.CellViolated}, // what is answered is 25P02
+				{Engine: "postgres", Result: racelab.CellViolated, Anomaly: "duplicate"}, // what is answered is 25P02
 			},
+			Fix:  []string{"get-or-create-savepoint", "upsert"},
 			Body: requester(getOrCreateTransaction),
 		},
 		{
@@ -79,9 +83,10 @@ there: created or found. The table plain is the same without the constraint.`,
 			Expect: []racelab.Expect{
 				{Level: racelab.ReadUncommitted, Result: racelab.CellHolds},
 				{Level: racelab.ReadCommitted, Result: racelab.CellHolds},
-				{Level: racelab.RepeatableRead, Result: racelab.CellViolated},
+				{Level: racelab.RepeatableRead, Result: racelab.CellViolated, Anomaly: "duplicate"},
 				{Result: racelab.CellHoldsWithAborts},
 			},
+			Fix:  []string{"upsert"},
 			Body: requester(getOrCreateSavepoint),
 		},
 		{
@@ -108,16 +113,7 @@ func catalogue(racelab.Dialect) []string {
 // locked, so FOR UPDATE would not help, and no transaction below SERIALIZABLE
 // does. (It cannot run as printed: DoesNotExist has to be Product.DoesNotExist.)
 func createAfterLook(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
-	var storage int64
-	err := env.DB.QueryRowContext(ctx, "SELECT storage FROM plain WHERE slug = ?", env.Args["slug"]).Scan(&storage)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return answer("found", err)
-	}
-	if err := env.Window(ctx); err != nil {
-		return nil, err
-	}
-	_, err = env.DB.ExecContext(ctx, "INSERT INTO plain (slug, storage) VALUES (?, ?)", env.Args["slug"], env.Args["storage"])
-	return answer("created", err)
+	return lookAndCreate(ctx, env, "plain")
 }
 
 // The same on the table whose slug is unique. The database keeps the second row
@@ -125,15 +121,20 @@ func createAfterLook(ctx context.Context, env *racelab.Env) (racelab.Value, erro
 // would not have if it had come a moment later. The data is right; the program
 // is not.
 func createAfterLookUnique(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
+	return lookAndCreate(ctx, env, "product")
+}
+
+// lookAndCreate looks for the product in a table, and creates it there.
+func lookAndCreate(ctx context.Context, env *racelab.Env, table string) (racelab.Value, error) {
 	var storage int64
-	err := env.DB.QueryRowContext(ctx, "SELECT storage FROM product WHERE slug = ?", env.Args["slug"]).Scan(&storage)
+	err := env.DB.QueryRowContext(ctx, "SELECT storage FROM "+table+" WHERE slug = ?", env.Args["slug"]).Scan(&storage)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return answer("found", err)
 	}
 	if err := env.Window(ctx); err != nil {
 		return nil, err
 	}
-	_, err = env.DB.ExecContext(ctx, "INSERT INTO product (slug, storage) VALUES (?, ?)", env.Args["slug"], env.Args["storage"])
+	_, err = env.DB.ExecContext(ctx, "INSERT INTO "+table+" (slug, storage) VALUES (?, ?)", env.Args["slug"], env.Args["storage"])
 	return answer("created", err)
 }
 
@@ -141,42 +142,32 @@ func createAfterLookUnique(ctx context.Context, env *racelab.Env) (racelab.Value
 // and finds what was in its way. Each statement is a transaction of its own
 // here, so the second look sees what is committed now.
 func getOrCreateUnique(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
-	var storage int64
-	err := env.DB.QueryRowContext(ctx, "SELECT storage FROM product WHERE slug = ?", env.Args["slug"]).Scan(&storage)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return answer("found", err)
-	}
-	if err := env.Window(ctx); err != nil {
-		return nil, err
-	}
-	_, failed := env.DB.ExecContext(ctx, "INSERT INTO product (slug, storage) VALUES (?, ?)", env.Args["slug"], env.Args["storage"])
-	if env.Dialect.Classify(failed) != racelab.UniqueViolation {
-		return answer("created", failed)
-	}
-	err = env.DB.QueryRowContext(ctx, "SELECT storage FROM product WHERE slug = ?", env.Args["slug"]).Scan(&storage)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, failed
-	}
-	return answer("found", err)
+	return lookCreateAndLook(ctx, env, "product")
 }
 
 // The function has no lock and no trick: all that it adds to the check is what
 // it does when the INSERT fails. Without the constraint none fails, and there
 // are two rows, as before. From then on get() raises MultipleObjectsReturned.
 func getOrCreatePlain(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
+	return lookCreateAndLook(ctx, env, "plain")
+}
+
+// lookCreateAndLook looks for the product in a table, creates it there, and
+// looks again if it was in the way.
+func lookCreateAndLook(ctx context.Context, env *racelab.Env, table string) (racelab.Value, error) {
 	var storage int64
-	err := env.DB.QueryRowContext(ctx, "SELECT storage FROM plain WHERE slug = ?", env.Args["slug"]).Scan(&storage)
+	err := env.DB.QueryRowContext(ctx, "SELECT storage FROM "+table+" WHERE slug = ?", env.Args["slug"]).Scan(&storage)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return answer("found", err)
 	}
 	if err := env.Window(ctx); err != nil {
 		return nil, err
 	}
-	_, failed := env.DB.ExecContext(ctx, "INSERT INTO plain (slug, storage) VALUES (?, ?)", env.Args["slug"], env.Args["storage"])
+	_, failed := env.DB.ExecContext(ctx, "INSERT INTO "+table+" (slug, storage) VALUES (?, ?)", env.Args["slug"], env.Args["storage"])
 	if env.Dialect.Classify(failed) != racelab.UniqueViolation {
 		return answer("created", failed)
 	}
-	err = env.DB.QueryRowContext(ctx, "SELECT storage FROM plain WHERE slug = ?", env.Args["slug"]).Scan(&storage)
+	err = env.DB.QueryRowContext(ctx, "SELECT storage FROM "+table+" WHERE slug = ?", env.Args["slug"]).Scan(&storage)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, failed
 	}
@@ -192,28 +183,7 @@ func getOrCreatePlain(ctx context.Context, env *racelab.Env) (racelab.Value, err
 // READ COMMITTED it is found. At SERIALIZABLE the looks lock what is not there,
 // and the INSERTs deadlock.
 func getOrCreateTransaction(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
-	said := "found"
-	err := transaction(ctx, env.DB, nil, func(tx *sql.Tx) error {
-		var storage int64
-		err := tx.QueryRowContext(ctx, "SELECT storage FROM product WHERE slug = ?", env.Args["slug"]).Scan(&storage)
-		if !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		if err := env.Window(ctx); err != nil {
-			return err
-		}
-		_, failed := tx.ExecContext(ctx, "INSERT INTO product (slug, storage) VALUES (?, ?)", env.Args["slug"], env.Args["storage"])
-		if env.Dialect.Classify(failed) != racelab.UniqueViolation {
-			said = "created"
-			return failed
-		}
-		err = tx.QueryRowContext(ctx, "SELECT storage FROM product WHERE slug = ?", env.Args["slug"]).Scan(&storage)
-		if errors.Is(err, sql.ErrNoRows) {
-			return failed
-		}
-		return err
-	})
-	return answer(said, err)
+	return getOrCreateWithin(ctx, env, createProduct)
 }
 
 // Django's inner transaction.atomic is a savepoint if there is a transaction
@@ -224,6 +194,11 @@ func getOrCreateTransaction(ctx context.Context, env *racelab.Env) (racelab.Valu
 // MariaDB's default; Django asks it for READ COMMITTED unless it is told
 // otherwise.) Above that the database aborts one of the two, and so does SQLite.
 func getOrCreateSavepoint(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
+	return getOrCreateWithin(ctx, env, createBehindSavepoint)
+}
+
+// getOrCreateWithin looks, creates, and looks again in one transaction.
+func getOrCreateWithin(ctx context.Context, env *racelab.Env, create func(context.Context, *racelab.Env, *sql.Tx) error) (racelab.Value, error) {
 	said := "found"
 	err := transaction(ctx, env.DB, nil, func(tx *sql.Tx) error {
 		var storage int64
@@ -234,7 +209,7 @@ func getOrCreateSavepoint(ctx context.Context, env *racelab.Env) (racelab.Value,
 		if err := env.Window(ctx); err != nil {
 			return err
 		}
-		failed := createWithin(ctx, env, tx)
+		failed := create(ctx, env, tx)
 		if env.Dialect.Classify(failed) != racelab.UniqueViolation {
 			said = "created"
 			return failed
@@ -248,12 +223,18 @@ func getOrCreateSavepoint(ctx context.Context, env *racelab.Env) (racelab.Value,
 	return answer(said, err)
 }
 
-// createWithin creates the product behind a savepoint.
-func createWithin(ctx context.Context, env *racelab.Env, tx *sql.Tx) error {
+// createProduct creates the product.
+func createProduct(ctx context.Context, env *racelab.Env, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO product (slug, storage) VALUES (?, ?)", env.Args["slug"], env.Args["storage"])
+	return err
+}
+
+// createBehindSavepoint creates the product, and goes back to before if it is there.
+func createBehindSavepoint(ctx context.Context, env *racelab.Env, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT creation"); err != nil {
 		return err
 	}
-	_, failed := tx.ExecContext(ctx, "INSERT INTO product (slug, storage) VALUES (?, ?)", env.Args["slug"], env.Args["storage"])
+	failed := createProduct(ctx, env, tx)
 	end := "RELEASE SAVEPOINT creation"
 	if env.Dialect.Classify(failed) == racelab.UniqueViolation {
 		end = "ROLLBACK TO SAVEPOINT creation"

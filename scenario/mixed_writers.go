@@ -3,7 +3,6 @@ package scenario
 import (
 	"context"
 	"database/sql"
-	"errors"
 
 	"github.com/racelab/racelab"
 )
@@ -44,6 +43,7 @@ are. Afterwards the balance must be the sum of the ledger.`,
 			Needs:   racelab.RowLocks,
 			// No level helps: the read and the write are two transactions.
 			Expect: []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "lost-update"}},
+			Fix:    []string{"both-lock"},
 			Body:   map[string]racelab.Body{"careful": mixedLocks, "other": mixedReads},
 		},
 		{
@@ -72,6 +72,7 @@ are. Afterwards the balance must be the sum of the ledger.`,
 			Summary: "one deposit takes the database's write lock first, the other one only reads",
 			Needs:   racelab.Immediate,
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "lost-update"}},
+			Fix:     []string{"both-immediate"},
 			Body:    map[string]racelab.Body{"careful": mixedImmediate, "other": mixedReads},
 		},
 		{
@@ -156,35 +157,20 @@ func mixedLooks(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 // The careful deposit on SQLite, which has no row locks: BEGIN IMMEDIATE takes
 // the database's one write lock before the balance is read. Others can still
 // read, and whoever read before the COMMIT still writes what is out of date.
-func mixedImmediate(ctx context.Context, env *racelab.Env) (_ racelab.Value, err error) {
+func mixedImmediate(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	account, amount := env.Args.Int("account"), env.Args.Int("amount")
-	conn, err := env.DB.Conn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			_, rollback := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-			err = errors.Join(err, rollback)
+	return nil, immediate(ctx, env.DB, func(conn *sql.Conn) error {
+		var balance int64
+		if err := conn.QueryRowContext(ctx, "SELECT balance FROM account WHERE id = ?", account).Scan(&balance); err != nil {
+			return err
 		}
-	}()
-	var balance int64
-	if err := conn.QueryRowContext(ctx, "SELECT balance FROM account WHERE id = ?", account).Scan(&balance); err != nil {
-		return nil, err
-	}
-	if err := env.Window(ctx); err != nil {
-		return nil, err
-	}
-	if _, err := conn.ExecContext(ctx, "UPDATE account SET balance = ? WHERE id = ?", balance+amount, account); err != nil {
-		return nil, err
-	}
-	if _, err := conn.ExecContext(ctx, "INSERT INTO ledger (amount) VALUES (?)", amount); err != nil {
-		return nil, err
-	}
-	_, err = conn.ExecContext(ctx, "COMMIT")
-	return nil, err
+		if err := env.Window(ctx); err != nil {
+			return err
+		}
+		if _, err := conn.ExecContext(ctx, "UPDATE account SET balance = ? WHERE id = ?", balance+amount, account); err != nil {
+			return err
+		}
+		_, err := conn.ExecContext(ctx, "INSERT INTO ledger (amount) VALUES (?)", amount)
+		return err
+	})
 }

@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/racelab/racelab"
@@ -20,6 +21,31 @@ func transaction(ctx context.Context, db *sql.DB, o *sql.TxOptions, body func(*s
 		return err
 	}
 	return tx.Commit()
+}
+
+// immediate runs body in a transaction that takes SQLite's write lock first:
+// committed if it returns nil, rolled back otherwise. database/sql can only begin
+// with BEGIN, so the transaction is one of a connection that is kept.
+func immediate(ctx context.Context, db *sql.DB, body func(*sql.Conn) error) (err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_, rollback := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+			err = errors.Join(err, rollback)
+		}
+	}()
+	if err := body(conn); err != nil {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, "COMMIT")
+	return err
 }
 
 // again calls try until it is not aborted, env.Tries times at most.

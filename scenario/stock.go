@@ -55,6 +55,7 @@ product's category, or takes stock.`,
 			Name:    "read-modify-write",
 			Summary: "read the storage, subtract, save it",
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "lost-update"}},
+			Fix:     []string{"atomic-update"},
 			Body:    buyers(stockReadModifyWrite),
 		},
 		{
@@ -67,6 +68,7 @@ product's category, or takes stock.`,
 			Name:    "atomic-update-plain",
 			Summary: "F() on a column that may be anything: sold twice, and one is below zero",
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated}}, // also one after the other: no anomaly
+			Fix:     []string{"conditional-update"},
 			Body:    buyers(stockAtomicUpdatePlain),
 		},
 		{
@@ -90,6 +92,13 @@ product's category, or takes stock.`,
 			Body:    map[string]racelab.Body{"customer": stockJoin, "other": stockRename},
 		},
 		{
+			Name:    "join-timeout",
+			Summary: "lock a join: whoever renames the category waits for two seconds at most",
+			Needs:   racelab.RowLocks,
+			Safe:    true,
+			Body:    map[string]racelab.Body{"customer": stockJoin, "other": stockRenameTimeout},
+		},
+		{
 			Name:    "of",
 			Summary: "lock only the product's row of the join: the category is free",
 			Needs:   racelab.RowLocks | racelab.LockOf,
@@ -108,6 +117,14 @@ product's category, or takes stock.`,
 			Summary: "take stock without what is locked: the product that is being sold is not there",
 			Needs:   racelab.RowLocks | racelab.SkipLocked,
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated}}, // the literature has no name for it
+			Fix:     []string{"wait-locked"},
+			Body:    map[string]racelab.Body{"customer": stockForUpdate, "other": stockTakingSkip},
+		},
+		{
+			Name:    "wait-locked",
+			Summary: "take stock and wait for what is locked",
+			Needs:   racelab.RowLocks,
+			Safe:    true,
 			Body:    map[string]racelab.Body{"customer": stockForUpdate, "other": stockTaking},
 		},
 		{
@@ -115,13 +132,6 @@ product's category, or takes stock.`,
 			Summary: "both at once, which contradict each other",
 			Needs:   racelab.RowLocks | racelab.NoWaitSkipLocked,
 			Body:    buyers(stockNoWaitSkipLocked),
-		},
-		{
-			Name:    "join-timeout",
-			Summary: "the same, and whoever renames the category waits for two seconds at most",
-			Needs:   racelab.RowLocks,
-			Safe:    true,
-			Body:    map[string]racelab.Body{"customer": stockJoin, "other": stockRenameTimeout},
 		},
 	},
 }
@@ -157,29 +167,24 @@ func stockReadModifyWrite(ctx context.Context, env *racelab.Env) (racelab.Value,
 // is for the program to expect. (Until refresh_from_db() the object keeps the
 // expression: another save() would subtract again.)
 func stockAtomicUpdate(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
-	product := env.Args.Int("product")
-	if err := env.Window(ctx); err != nil {
-		return nil, err
-	}
-	return nil, transaction(ctx, env.DB, nil, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "UPDATE product SET storage = storage - 1 WHERE id = ?", product); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO sale (product) VALUES (?)", product)
-		return err
-	})
+	return subtractAndSell(ctx, env, "UPDATE product SET storage = storage - 1 WHERE id = ?")
 }
 
 // The same on a column without a constraint. The stock is -1 in every order,
 // also one after the other: this is no race. An atomic update is atomic, and
 // that the result makes sense is another question.
 func stockAtomicUpdatePlain(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
+	return subtractAndSell(ctx, env, "UPDATE plain SET storage = storage - 1 WHERE id = ?")
+}
+
+// subtractAndSell has the database subtract, and writes the sale.
+func subtractAndSell(ctx context.Context, env *racelab.Env, subtract string) (racelab.Value, error) {
 	product := env.Args.Int("product")
 	if err := env.Window(ctx); err != nil {
 		return nil, err
 	}
 	return nil, transaction(ctx, env.DB, nil, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "UPDATE plain SET storage = storage - 1 WHERE id = ?", product); err != nil {
+		if _, err := tx.ExecContext(ctx, subtract, product); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "INSERT INTO sale (product) VALUES (?)", product)
@@ -335,10 +340,21 @@ func stockNoWait(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 // order of the two calls gives that. (The article's listing filters by
 // createad_at, a field that its model does not have under any spelling:
 // FieldError. It needs a transaction around it, too.)
+func stockTakingSkip(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
+	return takeStock(ctx, env, "SELECT id FROM product FOR UPDATE SKIP LOCKED")
+}
+
+// The same without skip_locked: whoever takes stock waits for the sale to end,
+// and then all products are in the list.
 func stockTaking(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
+	return takeStock(ctx, env, "SELECT id FROM product FOR UPDATE")
+}
+
+// takeStock counts the products that a query finds and locks.
+func takeStock(ctx context.Context, env *racelab.Env, query string) (racelab.Value, error) {
 	var products int64
 	err := transaction(ctx, env.DB, nil, func(tx *sql.Tx) (err error) {
-		rows, err := tx.QueryContext(ctx, "SELECT id FROM product FOR UPDATE SKIP LOCKED")
+		rows, err := tx.QueryContext(ctx, query)
 		if err != nil {
 			return err
 		}

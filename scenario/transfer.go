@@ -55,6 +55,7 @@ the database refused is missing without a word.`,
 			Summary: "read both balances, compute, write both in one transaction",
 			// No level helps: what was read was read before the transaction.
 			Expect: []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "lost-update"}},
+			Fix:    []string{"atomic-update"},
 			Body:   payer(transferReadModifyWrite),
 		},
 		{
@@ -66,6 +67,7 @@ the database refused is missing without a word.`,
 				{Engine: "mysql", Level: racelab.RepeatableRead, Result: racelab.CellViolated, Anomaly: "lost-update"},
 				{Result: racelab.CellHoldsWithAborts},
 			},
+			Fix:  []string{"for-update", "atomic-update"},
 			Body: payer(transferTransaction),
 		},
 		{
@@ -99,6 +101,7 @@ the database refused is missing without a word.`,
 			Name:    "process-mutex",
 			Summary: "the talk's lock in Python: right in one process, wrong across several",
 			Expect:  []racelab.Expect{{Result: racelab.CellHolds}}, // in one process
+			Fix:     []string{"for-update", "atomic-update"},
 			Body:    payer(transferProcessMutex),
 			Process: func(m *racelab.Memory) any { return mem.NewMutex(m, "the mutex") },
 		},

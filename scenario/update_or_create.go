@@ -33,13 +33,15 @@ there must be one product, and its storage must be what was delivered.`,
 		{
 			Name:    "check-then-write",
 			Summary: "look, then add or create, without a unique constraint",
-			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "phantom"}},
+			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "duplicate"}},
+			Fix:     []string{"upsert"},
 			Body:    delivery(deliverPlain),
 		},
 		{
 			Name:    "check-then-write-unique",
 			Summary: "the same with the constraint: the second delivery fails",
 			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "duplicate"}},
+			Fix:     []string{"update-or-create", "upsert"},
 			Body:    delivery(deliverUnique),
 		},
 		{
@@ -49,9 +51,10 @@ there must be one product, and its storage must be what was delivered.`,
 			Expect: []racelab.Expect{
 				{Level: racelab.ReadUncommitted, Result: racelab.CellHolds},
 				{Level: racelab.ReadCommitted, Result: racelab.CellHolds},
-				{Engine: "postgres", Level: racelab.RepeatableRead, Result: racelab.CellViolated},
+				{Engine: "postgres", Level: racelab.RepeatableRead, Result: racelab.CellViolated, Anomaly: "duplicate"},
 				{Result: racelab.CellHoldsWithAborts},
 			},
+			Fix:  []string{"upsert"},
 			Body: delivery(deliverDjango),
 		},
 		{
@@ -69,30 +72,20 @@ func delivery(b racelab.Body) map[string]racelab.Body { return map[string]racela
 // Once the product is there the other race begins: both read the same storage,
 // and whoever writes last overwrites the other one.
 func deliverPlain(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
-	slug, pieces := env.Args["slug"], env.Args.Int("storage")
-	var storage int64
-	err := env.DB.QueryRowContext(ctx, "SELECT storage FROM plain WHERE slug = ?", slug).Scan(&storage)
-	missing := errors.Is(err, sql.ErrNoRows)
-	if err != nil && !missing {
-		return nil, err
-	}
-	if err := env.Window(ctx); err != nil {
-		return nil, err
-	}
-	if missing {
-		_, err = env.DB.ExecContext(ctx, "INSERT INTO plain (slug, storage) VALUES (?, ?)", slug, pieces)
-	} else {
-		_, err = env.DB.ExecContext(ctx, "UPDATE plain SET storage = ? WHERE slug = ?", storage+pieces, slug)
-	}
-	return nil, err
+	return lookAndDeliver(ctx, env, "plain")
 }
 
 // The same where the slug is unique. The second row is refused, and the second
 // delivery with it: an error that it would not have had a moment later.
 func deliverUnique(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
+	return lookAndDeliver(ctx, env, "product")
+}
+
+// lookAndDeliver looks for the product in a table, and adds to it or creates it.
+func lookAndDeliver(ctx context.Context, env *racelab.Env, table string) (racelab.Value, error) {
 	slug, pieces := env.Args["slug"], env.Args.Int("storage")
 	var storage int64
-	err := env.DB.QueryRowContext(ctx, "SELECT storage FROM product WHERE slug = ?", slug).Scan(&storage)
+	err := env.DB.QueryRowContext(ctx, "SELECT storage FROM "+table+" WHERE slug = ?", slug).Scan(&storage)
 	missing := errors.Is(err, sql.ErrNoRows)
 	if err != nil && !missing {
 		return nil, err
@@ -101,9 +94,9 @@ func deliverUnique(ctx context.Context, env *racelab.Env) (racelab.Value, error)
 		return nil, err
 	}
 	if missing {
-		_, err = env.DB.ExecContext(ctx, "INSERT INTO product (slug, storage) VALUES (?, ?)", slug, pieces)
+		_, err = env.DB.ExecContext(ctx, "INSERT INTO "+table+" (slug, storage) VALUES (?, ?)", slug, pieces)
 	} else {
-		_, err = env.DB.ExecContext(ctx, "UPDATE product SET storage = ? WHERE slug = ?", storage+pieces, slug)
+		_, err = env.DB.ExecContext(ctx, "UPDATE "+table+" SET storage = ? WHERE slug = ?", storage+pieces, slug)
 	}
 	return nil, err
 }
@@ -125,7 +118,7 @@ func deliverDjango(ctx context.Context, env *racelab.Env) (racelab.Value, error)
 			if err := env.Window(ctx); err != nil {
 				return err
 			}
-			failed := createWithin(ctx, env, tx)
+			failed := createBehindSavepoint(ctx, env, tx)
 			if env.Dialect.Classify(failed) != racelab.UniqueViolation {
 				return failed
 			}

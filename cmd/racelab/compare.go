@@ -212,7 +212,8 @@ func printCompared(w io.Writer, r compareReport, f exploreFlags) error {
 		if !one.Agrees {
 			note += "; " + words(*one.Expected, nil) + " was expected"
 		}
-		matrixLine(&b, w, s, one.Result, words(one.Result, anomaly), note)
+		cell := matrixCell{Result: one.Result, Anomaly: anomaly, InProcess: one.InProcess}
+		matrixLine(&b, w, s, one.Result, cell.words(), note)
 		if one.Witness != nil {
 			replays = append(replays, one.Witness.Command)
 		}

@@ -38,7 +38,7 @@ func declarations(s *racelab.Scenario, st *racelab.Strategy) []declaration {
 func declaredText(s *racelab.Scenario, st *racelab.Strategy, indent string) string {
 	var cells []matrixCell
 	for _, d := range declarations(s, st) {
-		c := matrixCell{Strategy: st.Name, Engine: d.Engine, Level: d.Level, Result: "nothing declared", Anomaly: d.Anomaly, Agrees: true}
+		c := matrixCell{Strategy: st.Name, Engine: d.Engine, Level: d.Level, InProcess: s.InProcess(st), Result: "nothing declared", Anomaly: d.Anomaly, Agrees: true}
 		if d.Result != nil {
 			c.Result = *d.Result
 		}

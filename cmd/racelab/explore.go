@@ -135,6 +135,20 @@ func (f *controlFlags) choose(name string) (c chosen, err error) {
 	return c, nil
 }
 
+// sharesMemory reports whether a strategy relies on what the sessions of one
+// process share.
+func (c chosen) sharesMemory() bool {
+	if len(c.how.Strategies) == 0 {
+		return c.Scenario.InProcess(c.Strategy)
+	}
+	for _, st := range c.how.Strategies {
+		if c.Scenario.InProcess(st) {
+			return true
+		}
+	}
+	return false
+}
+
 // casting is how many sessions there are.
 func (f *controlFlags) casting(s *racelab.Scenario) int { return len(s.Dealt(f.sessions)) }
 
@@ -261,7 +275,7 @@ agrees with what is declared; 1 one does not; 3 one is unknown.`,
   racelab explore deposit/for-update --engine postgres --weaken
   racelab explore deposit/transaction --engine postgres --advise
   racelab explore deposit/immediate --random 1000 --seed 7 --json`,
-		Args: cobra.ExactArgs(1),
+		Args: oneExhibit,
 		RunE: func(c *cobra.Command, args []string) error { return exploreRun(c, args[0], f) },
 	}
 	f.add(c.Flags())

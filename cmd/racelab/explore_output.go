@@ -21,7 +21,8 @@ type exploreReport struct {
 	racelab.Product
 	Sessions   int                   `json:"sessions"`
 	Processes  int                   `json:"processes"`
-	Faults     int                   `json:"faults"` // connections lost in a schedule, at most
+	InProcess  bool                  `json:"in_process"` // it relies on the memory of one process, and there was one
+	Faults     int                   `json:"faults"`     // connections lost in a schedule, at most
 	Verdict    racelab.VerdictKind   `json:"verdict"`
 	Reason     *string               `json:"reason"`
 	Complete   bool                  `json:"complete"`
@@ -85,7 +86,7 @@ func (f exploreFlags) report(what chosen, p racelab.Product, how stage.Explorati
 	r := exploreReport{
 		Schema: "racelab.explore/1", Scenario: what.Scenario.Name, Strategy: strings.TrimPrefix(what.name, what.Scenario.Name+"/"),
 		Engine: what.Engine.Name, Level: what.Level, Product: inForce(p, what.Level),
-		Sessions: len(what.Scenario.Dealt(f.sessions)), Processes: f.processes, Faults: f.faults,
+		Sessions: len(what.Scenario.Dealt(f.sessions)), Processes: f.processes, InProcess: f.processes == 1 && what.sharesMemory(), Faults: f.faults,
 		Complete: x.Complete, Method: "brute", Schedules: x.Schedules, Serial: x.Serial, Aborted: x.Aborted,
 		Classes: x.Classes, Deadlocked: x.Deadlocked, Conflicts: x.Conflicts, Steps: x.Steps, Violations: x.Violations,
 		Outcomes: []exploreOutcome{}, Anomalies: []stage.Anomaly{},
@@ -152,7 +153,7 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, serial, printable(o.Results), printable(o.State))
 	}
 	if r.Witness != nil {
-		if fix := fixOf(what.Selection); fix != "" {
+		if fix := what.fix(); fix != "" {
 			fmt.Fprintf(&b, "fix      %s\n", what.command("explore", what.Scenario.Name+"/"+fix, &f.controlFlags))
 		}
 		fmt.Fprintf(&b, "replay   %s\n%s", r.Witness.Command, f.needs())
@@ -192,24 +193,25 @@ func exploreVerdict(r exploreReport) string {
 	case racelab.Unknown:
 		return "unknown: " + printable(*r.Reason)
 	}
-	line := "holds: all " + count(r.Schedules, "schedule")
+	line := "all " + count(r.Schedules, "schedule")
 	switch {
 	case r.Method == "random":
-		line = "holds: " + count(r.Schedules, "sampled schedule")
+		line = count(r.Schedules, "sampled schedule")
 	case r.Bound != nil && !r.Complete:
-		line = fmt.Sprintf("holds: all %s with at most %s", count(r.Schedules, "schedule"), count(*r.Bound, "preemption"))
+		line = fmt.Sprintf("all %s with at most %s", count(r.Schedules, "schedule"), count(*r.Bound, "preemption"))
 	case r.Method == "reduced":
-		line = "holds: all schedules, by " + count(r.Schedules, "run")
+		line = "all schedules, by " + count(r.Schedules, "run")
 	}
+	line = held("holds", r.InProcess) + ": " + line
 	switch {
-	case r.Conflicts == 0:
-		line += ", nothing conflicted"
+	case r.Reason != nil:
+		line += ", " + *r.Reason
 	case r.Aborted == r.Schedules:
 		line += ", nothing committed"
 	case r.Aborted > 0:
 		line += ", with aborts"
 	}
-	line += fmt.Sprintf(" (statements of %s, up to %d steps a call", count(r.Sessions, "session"), r.Steps)
+	line += fmt.Sprintf(" (statements of %s, up to %s a call", count(r.Sessions, "session"), count(r.Steps, "step"))
 	if r.Faults > 0 {
 		line += fmt.Sprintf(", up to %s", count(r.Faults, "lost connection"))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -30,6 +31,7 @@ type listedStrategy struct {
 	Summary   string         `json:"summary"`
 	Endpoints []string       `json:"endpoints"`
 	Safe      bool           `json:"safe"`
+	Fix       []string       `json:"fix"` // strategies without the race, the closest first
 	Engines   []availability `json:"engines"`
 }
 
@@ -57,7 +59,7 @@ every engine and at every level it is available at, also across processes.`,
 			for _, s := range listing().Scenarios {
 				fmt.Fprintf(w, "%s\t%s\n", s.Name, s.Summary)
 				for _, st := range s.Strategies {
-					fmt.Fprintf(w, "  /%s\t%s  %s%s\n", st.Name, mark(st.Safe), st.Summary, restriction(st.Engines))
+					fmt.Fprintf(w, "  /%s\t%s  %s%s\n", st.Name, padded(mark(st), 4), st.Summary, restriction(st.Engines))
 				}
 			}
 			return w.Flush()
@@ -65,6 +67,14 @@ every engine and at every level it is available at, also across processes.`,
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document (racelab.list/1)")
 	return c
+}
+
+// oneExhibit is for commands whose argument is one of what is listed.
+func oneExhibit(c *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return nil
+	}
+	return usage("%s takes one SCENARIO or SCENARIO/STRATEGY, and got %d: `racelab list` names them", c.CommandPath(), len(args))
 }
 
 func listing() listReport {
@@ -81,16 +91,21 @@ func listing() listReport {
 
 func listed(s *racelab.Scenario, st *racelab.Strategy) listedStrategy {
 	return listedStrategy{
-		Name: st.Name, Summary: st.Summary, Endpoints: append([]string{}, st.Endpoints...), Safe: st.Safe, Engines: engines(s, st),
+		Name: st.Name, Summary: st.Summary, Endpoints: append([]string{}, st.Endpoints...), Safe: st.Safe,
+		Fix: append([]string{}, st.Fix...), Engines: engines(s, st),
 	}
 }
 
-// mark says what a strategy is declared to be.
-func mark(safe bool) string {
-	if safe {
+// mark says what a strategy is declared to be, which nothing is that no engine
+// has.
+func mark(st listedStrategy) string {
+	switch {
+	case st.Safe:
 		return "safe"
+	case slices.ContainsFunc(st.Engines, func(a availability) bool { return a.Available }):
+		return "racy"
 	}
-	return "racy"
+	return "–"
 }
 
 // engines says where a strategy is available, and at which levels.

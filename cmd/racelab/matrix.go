@@ -75,6 +75,8 @@ func (f matrixFlags) check() error {
 		return usage("--workers is %d: give a number from 1 to 16", f.workers)
 	case f.format != "text" && f.format != "markdown" && f.format != "html":
 		return usage("--format is %q: give text, markdown or html", f.format)
+	case len(f.engines) == 0 && f.given.Changed("engine"):
+		return usage("--engine is empty: name engines, such as postgres,mysql, or leave it out")
 	case f.json && f.given.Changed("format"):
 		return usage("--json and --format do not go together")
 	}

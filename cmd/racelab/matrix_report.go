@@ -37,7 +37,8 @@ type matrixCell struct {
 	Aborted   int                   `json:"aborted_schedules"`
 	Classes   map[racelab.Class]int `json:"abort_classes"`
 	Because   *string               `json:"because"`
-	Expected  *racelab.CellResult   `json:"expected"` // null: nothing is declared
+	InProcess bool                  `json:"in_process"` // as explore has it
+	Expected  *racelab.CellResult   `json:"expected"`   // null: nothing is declared
 	// ExpectedAnomaly narrows what is expected of a violation.
 	ExpectedAnomaly *string `json:"expected_anomaly"`
 	Agrees          bool    `json:"agrees"`
@@ -60,7 +61,7 @@ func (f matrixFlags) report(stands []stage.Stand, cells []stage.MatrixCell) matr
 func (f matrixFlags) cell(c stage.MatrixCell) matrixCell {
 	cell := matrixCell{
 		Scenario: c.Scenario.Name, Strategy: c.Strategy.Name, Engine: c.Engine.Name, Level: c.Level,
-		Result: c.Result, Anomaly: said(c.Anomaly), Because: said(c.Because), Agrees: c.Agrees(),
+		InProcess: c.Scenario.InProcess(c.Strategy), Result: c.Result, Anomaly: said(c.Anomaly), Because: said(c.Because), Agrees: c.Agrees(),
 		Schedules: c.Schedules, Complete: c.Complete, Aborted: c.Aborted, Classes: map[racelab.Class]int{}, Seconds: c.Took.Seconds(),
 	}
 	maps.Copy(cell.Classes, c.Classes)
@@ -156,7 +157,20 @@ func words(r racelab.CellResult, anomaly *string) string {
 	return string(r)
 }
 
-func (c matrixCell) words() string { return words(c.Result, c.Anomaly) }
+func (c matrixCell) words() string {
+	if symbol(c.Result) == "✓" {
+		return held(words(c.Result, c.Anomaly), c.InProcess)
+	}
+	return words(c.Result, c.Anomaly)
+}
+
+// held says of what holds where it does.
+func held(what string, inProcess bool) string {
+	if inProcess {
+		return what + " in one process"
+	}
+	return what
+}
 
 // objection says what else was expected; "" if nothing was.
 func (c matrixCell) objection() string {

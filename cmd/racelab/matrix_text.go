@@ -124,7 +124,7 @@ func matrixText(w io.Writer, r matrixReport) error {
 
 const (
 	matrixIndent = 29 // where the results begin
-	resultWidth  = 22
+	resultWidth  = 24
 )
 
 func scenarioText(b *strings.Builder, w io.Writer, cells []matrixCell) {

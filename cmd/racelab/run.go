@@ -50,8 +50,11 @@ loss that was seen 0.`,
   racelab run deposit/for-update --engine mysql --window 10ms..50ms --json
   racelab run transfer --compare --sessions 4 --window 20ms
   racelab run deposit/transaction --engine postgres --schedule "A1 A2 B1 B2"`,
-		Args: cobra.ExactArgs(1),
+		Args: oneExhibit,
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := f.together(c); err != nil {
+				return err
+			}
 			if c.Flags().Changed("schedule") {
 				return runSchedule(c, args[0], f.schedule, f.expect, controlFlags{f.engineFlags, f.sessions, f.processes, f.only, f.judge, f.stepLimit, f.json})
 			}
@@ -76,6 +79,28 @@ loss that was seen 0.`,
 	c.Flags().BoolVar(&f.compare, "compare", false, "run one session after another, and all at once, and compare")
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document (racelab.run/1, racelab.replay/1 or racelab.pace/1)")
 	return c
+}
+
+// together checks that no flag was given that would be ignored.
+func (f runFlags) together(c *cobra.Command) error {
+	given := c.Flags().Changed
+	if given("schedule") {
+		for _, free := range []string{"compare", "runs", "window", "timeout", "seed"} {
+			if given(free) {
+				return usage("--%s and --schedule do not go together", free)
+			}
+		}
+		return nil
+	}
+	for _, controlled := range []string{"only", "judge", "step-limit"} {
+		if given(controlled) {
+			return usage("--%s is for --schedule", controlled)
+		}
+	}
+	if f.compare && given("expect") {
+		return usage("--compare and --expect do not go together")
+	}
+	return nil
 }
 
 // free checks what was typed and makes it a way to run.
@@ -114,7 +139,7 @@ func runFree(c *cobra.Command, name string, f runFlags) error {
 		return usage("%w", err)
 	}
 	if st == nil {
-		return usage("%s has several strategies: name one, such as %s/%s (see `racelab show %s`)", name, name, s.Strategies[0].Name, name)
+		return usage("%s has several strategies: name one, such as %s/%s (see `racelab show %s`), or --compare them", name, name, s.Strategies[0].Name, name)
 	}
 	e, dsn, level, err := f.resolve(name)
 	if err != nil {

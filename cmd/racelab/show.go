@@ -19,6 +19,7 @@ type shown struct {
 	Summary  string         `json:"summary"`
 	body                    // of the first role
 	Safe     bool           `json:"safe"`
+	Fix      []string       `json:"fix"`
 	Engines  []availability `json:"engines"`
 	Others   []body         `json:"others,omitempty"` // other roles' bodies
 	Expected []declaration  `json:"expected"`
@@ -64,7 +65,7 @@ computes. The code is the very text that was compiled into this program.
 
 Exit codes: 0; 2 there is no such exhibit.`,
 		Example: "  racelab show deposit\n  racelab show deposit/for-update\n  racelab show deposit/for-update --json",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneExhibit,
 		RunE: func(c *cobra.Command, args []string) error {
 			s, st, err := stage.Find(scenario.All, args[0])
 			if err != nil {
@@ -96,7 +97,7 @@ func showScenario(w io.Writer, s *racelab.Scenario, asJSON bool) error {
 	fmt.Fprintf(&b, "What must hold\n  %s\n", strings.Join(r.Invariants, "\n  "))
 	b.WriteString("\nStrategies\n")
 	for i, st := range r.Strategies {
-		fmt.Fprintf(&b, "  %s (%s): %s\n%s", strong(w, st.Name), mark(st.Safe), st.Summary, declaredText(s, &s.Strategies[i], "    "))
+		fmt.Fprintf(&b, "  %s (%s): %s\n%s", strong(w, st.Name), mark(st.listedStrategy), st.Summary, declaredText(s, &s.Strategies[i], "    "))
 	}
 	list := func(title string, lines []string) {
 		if len(lines) > 0 {
@@ -139,10 +140,10 @@ func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy, asJSON
 		return err
 	}
 	if asJSON {
-		return writeJSON(w, shown{showSchema, s.Name, st.Name, st.Summary, all[0], st.Safe, engines(s, st), all[1:], declarations(s, st), s.Reading})
+		return writeJSON(w, shown{showSchema, s.Name, st.Name, st.Summary, all[0], st.Safe, append([]string{}, st.Fix...), engines(s, st), all[1:], declarations(s, st), s.Reading})
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%s): %s\n\n", strong(w, s.Name+"/"+st.Name), mark(st.Safe), st.Summary)
+	fmt.Fprintf(&b, "%s (%s): %s\n\n", strong(w, s.Name+"/"+st.Name), mark(listed(s, st)), st.Summary)
 	for _, one := range all {
 		if len(all) > 1 {
 			fmt.Fprintf(&b, "%s\n\n", strong(w, "as "+one.Role))
@@ -165,6 +166,12 @@ func showStrategy(w io.Writer, s *racelab.Scenario, st *racelab.Strategy, asJSON
 	}
 	if declared := declaredText(s, st, "  "); declared != "" {
 		fmt.Fprintf(&b, "\nDeclared, and computed by `racelab matrix %s/%s`\n%s", s.Name, st.Name, declared)
+	}
+	if len(st.Fix) > 0 {
+		b.WriteString("\nThe fix\n")
+		for _, name := range st.Fix {
+			fmt.Fprintf(&b, "  racelab show %s/%s\n", s.Name, name)
+		}
 	}
 	if len(s.Reading) > 0 {
 		fmt.Fprintf(&b, "\nReading\n  %s\n", strings.Join(s.Reading, "\n  "))

@@ -29,6 +29,9 @@ type Dialect struct {
 	// the loser is told.
 	Stale map[racelab.Level]racelab.Class
 
+	// AfterError is the class of a statement after one that has failed in its
+	// transaction; "" is OK.
+	AfterError racelab.Class
 	// LockTimeout makes the connection that runs it give up waiting for a row
 	// after a second or less.
 	LockTimeout string

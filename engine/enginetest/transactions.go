@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"cmp"
 	"testing"
 
 	"github.com/racelab/racelab"
@@ -55,6 +56,7 @@ func (s *suite) transactions(t *testing.T) {
 		s.has(t, racelab.Savepoints)
 		a.exec(t, "BEGIN", addOne, "SAVEPOINT here")
 		s.expect(t, a.try(t.Context(), "INSERT INTO account (id, balance) VALUES (1, 0)"), racelab.UniqueViolation)
+		s.expect(t, a.try(t.Context(), "SELECT 1"), cmp.Or(s.dialect.AfterError, racelab.OK))
 		a.exec(t, "ROLLBACK TO SAVEPOINT here", "COMMIT")
 		balance(t, 109)
 	})

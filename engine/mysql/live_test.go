@@ -33,7 +33,7 @@ func openWorld(t *testing.T, level racelab.Level, more ...string) *world {
 			t.Error(err)
 		}
 	})
-	w, err := s.Open(t.Context(), racelab.Config{
+	w, err := s.(*server).open(t.Context(), racelab.Config{
 		Level: level,
 		Setup: append([]string{
 			"CREATE TABLE t (id INT PRIMARY KEY, v INT, KEY (v))",
@@ -51,7 +51,7 @@ func openWorld(t *testing.T, level racelab.Level, more ...string) *world {
 			t.Error(err)
 		}
 	})
-	return w.(privateWorld).World.(*world)
+	return w.(*world)
 }
 
 func connectTo(t *testing.T, w racelab.World) *conn {

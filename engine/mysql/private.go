@@ -31,47 +31,6 @@ func (p *private) stop() error {
 	return p.folder.Remove()
 }
 
-// world has the errors of a world say so when the server has ended.
-func (p *private) world(w racelab.World, err error) (racelab.World, error) {
-	if err != nil {
-		return nil, p.process.Explain(err)
-	}
-	return privateWorld{w, p.process}, nil
-}
-
-type privateWorld struct {
-	racelab.World
-	process *throwaway.Process
-}
-
-func (w privateWorld) Connect(ctx context.Context) (racelab.Conn, error) {
-	c, err := w.World.Connect(ctx)
-	return c, w.process.Explain(err)
-}
-
-func (w privateWorld) Blocked(ctx context.Context, conns []racelab.ConnID) ([]racelab.ConnID, error) {
-	blocked, err := w.World.Blocked(ctx, conns)
-	return blocked, w.process.Explain(err)
-}
-
-func (w privateWorld) Waits(ctx context.Context, conns []racelab.ConnID) ([]racelab.Wait, error) {
-	waits, err := w.World.Waits(ctx, conns)
-	return waits, w.process.Explain(err)
-}
-
-func (w privateWorld) End(ctx context.Context, conns []racelab.ConnID) error {
-	return w.process.Explain(w.World.End(ctx, conns))
-}
-
-func (w privateWorld) State(ctx context.Context) (racelab.State, error) {
-	state, err := w.World.State(ctx)
-	return state, w.process.Explain(err)
-}
-
-func (w privateWorld) Reset(ctx context.Context) error { return w.process.Explain(w.World.Reset(ctx)) }
-
-func (w privateWorld) Close() error { return w.process.Explain(w.World.Close()) }
-
 func startPrivate(ctx context.Context) (racelab.Server, error) {
 	program := binary()
 	if program == "" {

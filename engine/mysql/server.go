@@ -80,11 +80,10 @@ func readProduct(ctx context.Context, db *sql.DB) (racelab.Product, error) {
 }
 
 func (s *server) Open(ctx context.Context, config racelab.Config) (racelab.World, error) {
-	w, err := s.open(ctx, config)
-	if s.private != nil {
-		return s.private.world(w, err)
+	if s.private == nil {
+		return s.open(ctx, config)
 	}
-	return w, err
+	return s.private.process.World(s.open(ctx, config))
 }
 
 func (s *server) open(ctx context.Context, config racelab.Config) (racelab.World, error) {

@@ -140,7 +140,8 @@ func TestAServersEndIsSaidFirst(t *testing.T) {
 	}
 	_, openErr := s.Open(t.Context(), racelab.Config{})
 	_, stateErr := w.State(t.Context())
-	for _, err := range []error{stateErr, openErr, w.Close()} {
+	_, schemaErr := w.Schema(t.Context())
+	for _, err := range []error{stateErr, schemaErr, openErr, w.Close()} {
 		if err == nil || !strings.HasPrefix(err.Error(), "the private server ended: ") {
 			t.Errorf("error %v, want first that the server ended", err)
 		}

@@ -48,6 +48,8 @@ func classOf(err *pgconn.PgError) racelab.Class {
 		return racelab.ForeignKeyViolation
 	case "23514", "23502", "22003", "22001":
 		return racelab.CheckViolation
+	case "25P02":
+		return racelab.TransactionFailed
 	case "57014":
 		return racelab.Canceled
 	// Shut down, crashed, starting, dropped, idle for too long, too many connections.

@@ -26,6 +26,7 @@ var snippets = enginetest.Dialect{
 		racelab.RepeatableRead: racelab.SerializationFailure,
 		racelab.Serializable:   racelab.SerializationFailure,
 	},
+	AfterError:  racelab.TransactionFailed,
 	LockTimeout: "SET lock_timeout = '50ms'",
 	Notice:      "DO $$BEGIN RAISE NOTICE 'careful'; END$$",
 	Busy:        "SELECT pg_sleep(60)",

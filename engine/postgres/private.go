@@ -77,7 +77,7 @@ func startPrivate(ctx context.Context) (_ racelab.Server, err error) {
 	// The port is named because the environment may name another one.
 	s.url = &url.URL{Scheme: "postgres", User: url.User(user), Path: "/postgres",
 		RawQuery: "port=5432&host=" + strings.ReplaceAll(url.QueryEscape(folder.Path), "+", "%20")} // to PostgreSQL a + is a +
-	return private{s}, s.await(ctx)
+	return s, s.await(ctx)
 }
 
 func makeCluster(ctx context.Context, folder *throwaway.Folder, bin string) error {
@@ -110,47 +110,3 @@ func (s *server) await(ctx context.Context) error {
 		}
 	}
 }
-
-// A private server's errors, and its worlds', say so when it has ended.
-type private struct{ *server }
-
-func (p private) Open(ctx context.Context, config racelab.Config) (racelab.World, error) {
-	w, err := p.server.Open(ctx, config)
-	if err != nil {
-		return nil, p.process.Explain(err)
-	}
-	return privateWorld{w, p.process}, nil
-}
-
-type privateWorld struct {
-	racelab.World
-	process *throwaway.Process
-}
-
-func (w privateWorld) Connect(ctx context.Context) (racelab.Conn, error) {
-	c, err := w.World.Connect(ctx)
-	return c, w.process.Explain(err)
-}
-
-func (w privateWorld) Blocked(ctx context.Context, conns []racelab.ConnID) ([]racelab.ConnID, error) {
-	blocked, err := w.World.Blocked(ctx, conns)
-	return blocked, w.process.Explain(err)
-}
-
-func (w privateWorld) Waits(ctx context.Context, conns []racelab.ConnID) ([]racelab.Wait, error) {
-	waits, err := w.World.Waits(ctx, conns)
-	return waits, w.process.Explain(err)
-}
-
-func (w privateWorld) End(ctx context.Context, conns []racelab.ConnID) error {
-	return w.process.Explain(w.World.End(ctx, conns))
-}
-
-func (w privateWorld) State(ctx context.Context) (racelab.State, error) {
-	state, err := w.World.State(ctx)
-	return state, w.process.Explain(err)
-}
-
-func (w privateWorld) Reset(ctx context.Context) error { return w.process.Explain(w.World.Reset(ctx)) }
-
-func (w privateWorld) Close() error { return w.process.Explain(w.World.Close()) }

@@ -34,7 +34,11 @@ type world struct {
 }
 
 // Open creates a database, or attaches to one that another process created.
-func (s *server) Open(ctx context.Context, c racelab.Config) (_ racelab.World, err error) {
+func (s *server) Open(ctx context.Context, c racelab.Config) (racelab.World, error) {
+	return s.process.World(s.open(ctx, c))
+}
+
+func (s *server) open(ctx context.Context, c racelab.Config) (_ racelab.World, err error) {
 	level, err := dialect.Level(c.Level)
 	if err != nil {
 		return nil, err

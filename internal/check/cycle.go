@@ -195,7 +195,7 @@ func sawBoth(missed, saw dependency) (Name, int) {
 	case before == after:
 		return "", 0
 	case after.refused():
-		if missed.phantom() && before.absent() {
+		if missed.phantom() && before.absent() && before.left < after.left {
 			return Duplicate, rankDuplicate
 		}
 		return "", 0
@@ -237,26 +237,30 @@ func (g *graph) overwritten(missed, over dependency) (Name, int) {
 }
 
 // twice reports whether two calls that found nothing each put the same in, so
-// that it is there twice.
+// that it is there twice. The same is what was looked for: the columns that the
+// first one's question gives values, or all if it gives none.
 func (g *graph) twice(a, b dependency) bool {
 	if !a.from.absent() || !b.from.absent() || len(a.to.rows) != 1 || len(b.to.rows) != 1 || a.to.table != b.to.table {
 		return false
 	}
-	one, other := a.to.rows[0], b.to.rows[0]
-	if len(one) == 0 || len(one) != len(other) {
+	one, other, sought := a.to.rows[0], b.to.rows[0], a.from.where.equal()
+	if len(one) != len(other) {
 		return false
 	}
-	asked := conjunction{whole: true}
+	same := conjunction{whole: true}
 	for column, v := range one {
-		if o, ok := other[column]; !ok || same(v, o) != yes {
-			return false
+		if _, ok := sought[column]; !ok && len(sought) > 0 {
+			continue
 		}
-		asked.conditions = append(asked.conditions, condition{column, "=", []string{v}})
+		same.conditions = append(same.conditions, condition{column, "=", []string{v}})
+	}
+	if len(same.conditions) == 0 || same.matches(other) != yes {
+		return false
 	}
 	there := 0
 	rows, _ := rowsIn(g.final, a.to.table)
 	for _, r := range rows {
-		if asked.matches(r) == yes {
+		if same.matches(r) == yes {
 			there++
 		}
 	}

@@ -70,6 +70,7 @@ func (c cycle) anomaly(events []racelab.Event) Anomaly {
 		if last.to.refused() {
 			a.Marks[last.to.left] = "meets " + op(last.from)
 			a.Prose += fmt.Sprintf("and then tried to put it in too (%s). The database refused the second.", op(last.to))
+			a.lookedAgain(events, first.from, last.to)
 		} else {
 			a.Marks[last.from.left] = "finds none"
 			a.Marks[last.to.left] = "unseen by " + op(last.from)
@@ -91,6 +92,28 @@ func (c cycle) anomaly(events []racelab.Event) Anomaly {
 		a.Prose = fmt.Sprintf("%s. But %s comes before %s as well: %s.", at.missed(), who(at.to), who(at.from), c.without(at))
 	}
 	return a
+}
+
+// lookedAgain tells of the looks that a call took for what was in the way of its
+// insert, and that did not find it.
+func (a *Anomaly) lookedAgain(events []racelab.Event, look, refused *statement) {
+	for i, e := range events {
+		if i < refused.left || e.Kind != racelab.Left || e.Op.Call != look.op.Call || !look.repeats(e.Op) {
+			continue
+		}
+		switch again := (&statement{op: e.Op, result: e.Result, region: look.region}); {
+		case !again.ok():
+			a.Marks[i] = "fails after " + op(refused)
+			a.Prose += fmt.Sprintf(" %s looked again (%s), and that failed too", who(again), op(again))
+			if again.result.Class == racelab.TransactionFailed {
+				a.Prose += ": the refusal had ended its transaction"
+			}
+			a.Prose += "."
+		case again.absent():
+			a.Marks[i] = "still without " + a.Cycle[0].ToOp
+			a.Prose += fmt.Sprintf(" %s looked again (%s) and still found none: its transaction sees the state from before.", who(again), op(again))
+		}
+	}
 }
 
 // markMissed marks a read and the write that it did not see.

@@ -29,7 +29,7 @@ type statement struct {
 	region
 	tx     *transaction
 	undone bool // rolled back to a savepoint
-	void   bool // the call began again afterwards: nobody acts on what it read
+	void   bool // the call began again in another transaction: nobody acts on what it read
 }
 
 // ok reports whether the statement did what it says.
@@ -56,6 +56,11 @@ func (s *statement) refused() bool {
 
 // plain reports whether it reads from a snapshot, where there is one.
 func (s *statement) plain() bool { return s.verb == "SELECT" && !s.locking }
+
+// repeats reports whether it asks for the same as another operation.
+func (s *statement) repeats(op racelab.Op) bool {
+	return s.op.Text == op.Text && reflect.DeepEqual(s.op.Args, op.Args)
+}
 
 // rowsRead counts the rows that a SELECT gave.
 func (s *statement) rowsRead() int {
@@ -237,7 +242,8 @@ func savepoint(text string) (word, name string) {
 }
 
 // An attempt is a call's, that may fail at something and begin again with the
-// statement it began with.
+// statement it began with. Within the same transaction that is a second look,
+// and what was read at first still counts.
 type attempt struct {
 	statements []*statement
 	failed     bool
@@ -245,8 +251,8 @@ type attempt struct {
 
 func (a *attempt) add(s *statement) {
 	if a.failed && len(a.statements) > 0 {
-		first := a.statements[0].op
-		if first.Text == s.op.Text && reflect.DeepEqual(first.Args, s.op.Args) {
+		first := a.statements[0]
+		if s.repeats(first.op) && (s.tx != first.tx || s.tx.ended >= 0) {
 			for _, earlier := range a.statements {
 				earlier.void = true
 			}

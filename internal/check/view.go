@@ -138,7 +138,7 @@ func (v view) compare(statements []*statement) {
 			continue
 		}
 		for _, other := range statements {
-			if other.op.Text == r.op.Text && reflect.DeepEqual(other.op.Args, r.op.Args) && other.result.Rows != nil &&
+			if other.repeats(r.op) && other.result.Rows != nil &&
 				!reflect.DeepEqual(other.result.Rows.Rows, r.result.Rows.Rows) && v.differOnlyIn(open[0], r, other) {
 				v[r][open[0]] = yes
 			}

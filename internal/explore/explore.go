@@ -90,7 +90,8 @@ type Report struct {
 	Classes    map[racelab.Class]int
 	Deadlocked int
 	Violations int
-	Conflicts  int // pairs of conflicting operations that ran in both orders; 0: nothing conflicted
+	Conflicts  int  // pairs of conflicting operations that ran in both orders
+	Conflicted bool // some did, if only in one order
 	Outcomes   []OutcomeCount
 	Witness    *Finding // the one with the fewest preemptions, then the first in order
 	FirstFound int      // at which run; 0 is never

@@ -90,7 +90,7 @@ func simpler(a, b Finding) bool {
 }
 
 func (r *result) finish(complete bool) Report {
-	r.Complete, r.Conflicts = complete, r.conflicts.BothOrders()
+	r.Complete, r.Conflicts, r.Conflicted = complete, r.conflicts.BothOrders(), r.conflicts.Any()
 	slices.SortStableFunc(r.Outcomes, func(a, b OutcomeCount) int { return cmp.Compare(b.Count, a.Count) })
 	return r.Report
 }

@@ -31,7 +31,7 @@ func (o Explored) Verdict(x Exploration, lost error) (racelab.VerdictKind, strin
 			schedules = fmt.Sprintf("%d schedules", o.Schedules)
 		}
 		return racelab.Unknown, fmt.Sprintf("the budget (%s) was used up after %s, none of them a violation", x.budget(), schedules)
-	case o.Conflicts == 0:
+	case !o.Conflicted:
 		return racelab.Holds, "nothing conflicted"
 	}
 	return racelab.Holds, ""
