@@ -293,8 +293,6 @@ func (f *exploreFlags) exploration(how stage.Controlled) (stage.Exploration, err
 		return x, usage("--workers is %d: give a number from 1 to 16", f.workers)
 	case f.faults < 0 || f.faults > 3:
 		return x, usage("--faults is %d: give a number from 0 to 3", f.faults)
-	case f.faults > 0 && f.random > 0:
-		return x, usage("--faults and --random do not go together: random schedules lose no connections")
 	case f.weaken && f.advise:
 		return x, usage("--weaken and --advise do not go together: one is for what holds, the other for what is violated")
 	case f.accept && f.baseline == "":

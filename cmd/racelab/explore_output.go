@@ -29,6 +29,7 @@ type exploreReport struct {
 	Method     string                `json:"method"`
 	Schedules  int                   `json:"schedules"`
 	Serial     int                   `json:"serial_schedules"`
+	Beside     int                   `json:"judging_runs"` // serial runs that are no schedules of the search
 	Aborted    int                   `json:"aborted_schedules"`
 	Classes    map[racelab.Class]int `json:"abort_classes"`
 	Deadlocked int                   `json:"deadlocked_schedules"`
@@ -65,7 +66,20 @@ type exploreOutcome struct {
 	State   string `json:"state"`
 	Results string `json:"results"`
 	Count   int    `json:"count"`
-	Serial  bool   `json:"serial"`
+	Serial  bool   `json:"serial"` // a serial order that was run gives it
+	Broken  bool   `json:"broken"` // an invariant does not hold
+}
+
+// kind says what kind of outcome it is. What breaks an invariant is not held
+// against the serial orders that have not been run.
+func (o exploreOutcome) kind() string {
+	switch {
+	case o.Serial:
+		return "serial"
+	case o.Broken:
+		return "breaks an invariant"
+	}
+	return "not serial"
 }
 
 type exploreWitness struct {
@@ -86,7 +100,7 @@ func (f exploreFlags) report(what chosen, p racelab.Product, how stage.Explorati
 		Schema: "racelab.explore/1", Scenario: what.Scenario.Name, Strategy: strings.TrimPrefix(what.name, what.Scenario.Name+"/"),
 		Engine: what.Engine.Name, Level: what.Level, Product: inForce(p, what.Level),
 		Sessions: len(what.Scenario.Dealt(f.sessions)), Processes: f.processes, Faults: f.faults,
-		Complete: x.Complete, Method: "brute", Schedules: x.Schedules, Serial: x.Serial, Aborted: x.Aborted,
+		Complete: x.Complete, Method: "brute", Schedules: x.Schedules, Serial: x.Serial, Beside: x.Beside, Aborted: x.Aborted,
 		Classes: x.Classes, Deadlocked: x.Deadlocked, Conflicts: x.Conflicts, Steps: x.Steps, Violations: x.Violations,
 		Outcomes: []exploreOutcome{}, Anomalies: []stage.Anomaly{},
 	}
@@ -145,11 +159,7 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 			fmt.Fprintf(&b, "         and %s more\n", count(len(r.Outcomes)-i, "outcome"))
 			break
 		}
-		serial := "serial"
-		if !o.Serial {
-			serial = "not serial"
-		}
-		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, serial, printable(o.Results), printable(o.State))
+		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, o.kind(), printable(o.Results), printable(o.State))
 	}
 	if r.Witness != nil {
 		if fix := fixOf(what.Selection); fix != "" {
@@ -217,7 +227,15 @@ func exploreVerdict(r exploreReport) string {
 }
 
 func searchedLine(r exploreReport) string {
-	line := fmt.Sprintf("%s, %d of them serial", count(r.Schedules, "schedule"), r.Serial)
+	line := count(r.Schedules, "schedule")
+	if r.Method == "random" {
+		line += " drawn"
+	} else {
+		line += fmt.Sprintf(", %d of them serial", r.Serial)
+	}
+	if r.Beside > 0 {
+		line += fmt.Sprintf(", and %s to judge by", count(r.Beside, "serial run"))
+	}
 	if r.Violations > 0 {
 		line += fmt.Sprintf("; %d violate", r.Violations)
 	}
