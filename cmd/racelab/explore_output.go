@@ -20,6 +20,7 @@ type exploreReport struct {
 	Level    racelab.Level `json:"level"`
 	racelab.Product
 	Sessions   int                   `json:"sessions"`
+	Only       []racelab.SessionID   `json:"only"` // that ran; null: all
 	Processes  int                   `json:"processes"`
 	Faults     int                   `json:"faults"` // connections lost in a schedule, at most
 	Verdict    racelab.VerdictKind   `json:"verdict"`
@@ -99,7 +100,7 @@ func (f exploreFlags) report(what chosen, p racelab.Product, how stage.Explorati
 	r := exploreReport{
 		Schema: "racelab.explore/1", Scenario: what.Scenario.Name, Strategy: strings.TrimPrefix(what.name, what.Scenario.Name+"/"),
 		Engine: what.Engine.Name, Level: what.Level, Product: inForce(p, what.Level),
-		Sessions: len(what.Scenario.Dealt(f.sessions)), Processes: f.processes, Faults: f.faults,
+		Sessions: len(what.Scenario.Dealt(f.sessions)), Only: what.how.Only, Processes: f.processes, Faults: f.faults,
 		Complete: x.Complete, Method: "brute", Schedules: x.Schedules, Serial: x.Serial, Beside: x.Beside, Aborted: x.Aborted,
 		Classes: x.Classes, Deadlocked: x.Deadlocked, Conflicts: x.Conflicts, Steps: x.Steps, Violations: x.Violations,
 		Outcomes: []exploreOutcome{}, Anomalies: []stage.Anomaly{},
@@ -146,9 +147,9 @@ func (f exploreFlags) onlyFor(x stage.Explored) *controlFlags {
 	return &f.controlFlags
 }
 
-func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x stage.Explored) error {
+func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x stage.Explored, next string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s on %s %s, %s: %s\n\n", strong(w, what.name), r.Name, r.Version, r.Level, count(r.Sessions, "session"))
+	fmt.Fprintf(&b, "%s on %s %s, %s: %s\n\n", strong(w, what.name), r.Name, r.Version, r.Level, r.cast())
 	if r.Witness != nil {
 		b.WriteString(controlledDrawing(w, *x.Witness, true))
 	}
@@ -166,6 +167,9 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 			fmt.Fprintf(&b, "fix      %s\n", what.command("explore", what.Scenario.Name+"/"+fix, &f.controlFlags))
 		}
 		fmt.Fprintf(&b, "replay   %s\n%s", r.Witness.Command, f.needs())
+	}
+	if next != "" {
+		fmt.Fprintf(&b, "go on    %s\n", next)
 	}
 	if r.Accepted {
 		fmt.Fprintf(&b, "accepted in %s\n", printable(f.baseline))
@@ -207,7 +211,7 @@ func exploreVerdict(r exploreReport) string {
 	case r.Method == "random":
 		line = "holds: " + count(r.Schedules, "sampled schedule")
 	case r.Bound != nil && !r.Complete:
-		line = fmt.Sprintf("holds: all %s with at most %s", count(r.Schedules, "schedule"), count(*r.Bound, "preemption"))
+		line = fmt.Sprintf("holds: all %s with at most %s", count(r.Schedules, "schedule"), r.bound())
 	case r.Method == "reduced":
 		line = "holds: all schedules, by " + count(r.Schedules, "run")
 	}
@@ -219,11 +223,37 @@ func exploreVerdict(r exploreReport) string {
 	case r.Aborted > 0:
 		line += ", with aborts"
 	}
-	line += fmt.Sprintf(" (statements of %s, up to %d steps a call", count(r.Sessions, "session"), r.Steps)
+	line += fmt.Sprintf(" (statements of %s, up to %d steps a call", r.cast(), r.Steps)
 	if r.Faults > 0 {
 		line += fmt.Sprintf(", up to %s", count(r.Faults, "lost connection"))
 	}
 	return line + ")"
+}
+
+// bound says what a bound counts.
+func (r exploreReport) bound() string {
+	if r.Faults > 0 {
+		return fmt.Sprintf("%d preemptions and lost connections together", *r.Bound)
+	}
+	return count(*r.Bound, "preemption")
+}
+
+// cast says which sessions ran.
+func (r exploreReport) cast() string { return castOf(r.Sessions, r.Only) }
+
+func castOf(sessions int, only []racelab.SessionID) string {
+	if only == nil {
+		return count(sessions, "session")
+	}
+	names := make([]string, len(only))
+	for i, id := range only {
+		names[i] = string(id)
+	}
+	noun := "sessions"
+	if len(only) == 1 {
+		noun = "session"
+	}
+	return fmt.Sprintf("%s %s of %d", noun, strings.Join(names, ", "), sessions)
 }
 
 func searchedLine(r exploreReport) string {
