@@ -3,6 +3,7 @@ package explore_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -224,15 +225,16 @@ func TestABudgetBoundsTheSerialRuns(t *testing.T) {
 	}
 }
 
-// aborting are two sessions of two steps. Where they alternate A's call is
-// aborted, and B's returns what it also returns alone, or, if it is odd, never.
-func aborting(odd bool) *explore.Search {
-	m := machine{steps: []int{2, 2}}
+// aborting are two sessions of some steps. Where the first ones alternate A's
+// call is aborted, and B's returns what it also returns alone, or, if it is odd,
+// never.
+func aborting(steps int, odd bool) *explore.Search {
+	m := machine{steps: []int{steps, steps}}
 	s := m.search(map[string]int{}, 1)
 	run := func(ctx context.Context, p explore.Plan) (racelab.History, error) {
 		h, err := m.run(ctx, p)
-		alternates := explore.ScheduleOf(h).String() == "A1 B1 A2 B2"
-		alone := p.Serial != nil && len(p.Serial) == 1
+		alternates := strings.HasPrefix(explore.ScheduleOf(h).String(), "A1 B1 A2 B2")
+		alone := len(p.Serial) == 1
 		for i := range h.Events {
 			e := &h.Events[i]
 			switch {
@@ -258,7 +260,7 @@ func aborting(odd bool) *explore.Search {
 // explain is no violation before they have been made: it is left, and judged
 // when the search goes on.
 func TestWhatTheBudgetLeavesUnjudgedIsNoViolation(t *testing.T) {
-	whole := aborting(false)
+	whole := aborting(2, false)
 	r, err := whole.Run(t.Context())
 	if err != nil || !r.Complete || r.Violations != 0 || r.Schedules != 6 || r.Beside != 1 {
 		t.Fatalf("%+v, %v", r, err)
@@ -266,7 +268,7 @@ func TestWhatTheBudgetLeavesUnjudgedIsNoViolation(t *testing.T) {
 	for _, odd := range []bool{false, true} {
 		undecided := 0
 		for budget := 1; budget < 7; budget++ {
-			s := aborting(odd)
+			s := aborting(2, odd)
 			s.Budget = budget
 			r, err := s.Run(t.Context())
 			if err != nil || r.Complete || r.Violations > 0 && !(odd && r.Beside == 1) || r.Schedules+r.Beside > budget {
@@ -275,7 +277,7 @@ func TestWhatTheBudgetLeavesUnjudgedIsNoViolation(t *testing.T) {
 			if r.Undecided {
 				undecided++
 			}
-			rest := aborting(odd)
+			rest := aborting(2, odd)
 			rest.Resume = s.Left
 			r, err = rest.Run(t.Context())
 			if err != nil || !r.Complete || r.Violations > 0 != odd || r.Schedules != 6 {
@@ -284,6 +286,28 @@ func TestWhatTheBudgetLeavesUnjudgedIsNoViolation(t *testing.T) {
 		}
 		if undecided == 0 {
 			t.Error("no budget ended where a run was to be judged")
+		}
+	}
+}
+
+// Whose time ends before it has come to anything new leaves what it was given.
+func TestAResumedSearchWithoutTimeLosesNothing(t *testing.T) {
+	s := aborting(3, true)
+	s.Budget = 19
+	before, err := s.Run(t.Context())
+	if err != nil || before.Complete || before.Violations == 0 {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	for asked := range 4 { // at a serial run, at the finding's, or before the first new one
+		late := aborting(3, true)
+		late.Resume = s.Left
+		late.Stop = func() bool { asked--; return asked < 0 }
+		r, err := late.Run(t.Context())
+		if err != nil || r.Complete || r.Schedules != before.Schedules || r.Violations != before.Violations {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if diff := cmp.Diff(s.Left.Items, late.Left.Items); diff != "" {
+			t.Errorf("what is left (-before +after):\n%s", diff)
 		}
 	}
 }

@@ -21,6 +21,8 @@ func (o Explored) Verdict(x Exploration, lost error) (racelab.VerdictKind, strin
 		return racelab.Unknown, "the same schedule gave different histories: " + uncontrolled
 	case lost != nil:
 		return racelab.Unknown, lost.Error()
+	case o.Violations > 0 && o.Witness == nil:
+		return racelab.Unknown, fmt.Sprintf("the budget (%s) was used up before the finding was run again", x.budget())
 	case o.Violations > 0:
 		return racelab.Unknown, "the finding could not be replayed"
 	case x.Part.Of > 0:
