@@ -22,10 +22,11 @@ type compareReport struct {
 	Scenario string `json:"scenario"`
 	Engine   string `json:"engine"`
 	racelab.Product
-	Sessions     int             `json:"sessions"`
-	Results      []compareResult `json:"results"`
-	NotAvailable []unavailable   `json:"not_available"`
-	Seconds      float64         `json:"seconds"`
+	Sessions     int                 `json:"sessions"`
+	Only         []racelab.SessionID `json:"only"` // that ran; null: all
+	Results      []compareResult     `json:"results"`
+	NotAvailable []unavailable       `json:"not_available"`
+	Seconds      float64             `json:"seconds"`
 }
 
 type compareResult struct {
@@ -54,7 +55,7 @@ func compare(c *cobra.Command, s *racelab.Scenario, f exploreFlags) error {
 	if err != nil {
 		return err
 	}
-	r := compareReport{Schema: "racelab.compare/1", Scenario: s.Name, Engine: what.Engine.Name, Results: []compareResult{}, NotAvailable: []unavailable{}, Sessions: len(s.Dealt(f.sessions))}
+	r := compareReport{Schema: "racelab.compare/1", Scenario: s.Name, Engine: what.Engine.Name, Results: []compareResult{}, NotAvailable: []unavailable{}, Sessions: len(s.Dealt(f.sessions)), Only: what.how.Only}
 	var all []stage.Selection
 	for i := range s.Strategies {
 		sel, err := selection(s, &s.Strategies[i], what.Engine, what.Level)
@@ -186,7 +187,7 @@ func (r compareReport) code() int {
 
 func printCompared(w io.Writer, r compareReport, f exploreFlags) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s on %s %s: %s\n\n", strong(w, r.Scenario), r.Name, r.Version, count(r.Sessions, "session"))
+	fmt.Fprintf(&b, "%s on %s %s: %s\n\n", strong(w, r.Scenario), r.Name, r.Version, castOf(r.Sessions, r.Only))
 	var replays []string
 	for _, s := range strategiesOf(r.Scenario) {
 		if i := slices.IndexFunc(r.NotAvailable, func(n unavailable) bool { return n.Strategy == s }); i >= 0 {

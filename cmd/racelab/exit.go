@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/spf13/pflag"
 )
 
 // Exit codes, the same for every command.
@@ -47,6 +49,26 @@ func (e *exit) Is(target error) bool { return target == errSaid && e.err == nil 
 // usage is the error for input that makes no sense.
 func usage(format string, args ...any) error {
 	return &exit{code: exitUsage, name: "usage", err: fmt.Errorf(format, args...)}
+}
+
+// flagError says of a flag's value that cannot be read what to write instead.
+func flagError(err error) error {
+	wrong := (*pflag.InvalidValueError)(nil)
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	flag := wrong.GetFlag()
+	give := map[string]string{
+		"int": "a whole number", "uint64": "a whole number, 0 or more", "bool": "true or false, or nothing",
+	}[flag.Value.Type()]
+	if give == "" {
+		return err
+	}
+	name := "--" + flag.Name
+	if flag.Shorthand != "" {
+		name = "-" + flag.Shorthand
+	}
+	return usage("%s is %q: give %s", name, wrong.GetValue(), give)
 }
 
 // unreachable is the error for an engine or a target that cannot be had.

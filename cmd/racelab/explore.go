@@ -42,6 +42,8 @@ func (f *controlFlags) check() error {
 		return usage("--sessions is %d: give a number from 1 to 8, or 0 for the scenario's cast", f.sessions)
 	case f.processes < 1 || f.processes > 8:
 		return usage("--processes is %d: give a number from 1 to 8", f.processes)
+	case f.given.Changed("only") && f.only == "":
+		return usage("--only is empty: give some of the sessions, such as A,C")
 	case f.judge != "serial" && f.judge != "invariant":
 		return usage("--judge is %q: give serial or invariant", f.judge)
 	}
@@ -252,9 +254,12 @@ locks of its statements, its level, unique constraints, retries. --advise tries 
 might help one that is violated: the scenario's safe strategies, higher levels, locks
 on what it reads. Each is explored.
 
---save FILE keeps what a budget leaves to do; --resume FILE goes on with it. With
---part I/N a process does its share of the search; --resume F1,F2 puts what all of
-them have saved together, and goes on.
+--random N draws schedules instead, the same ones for the same --seed: each choice
+is as likely, and with --faults a lost connection is among them at every step.
+
+--save FILE keeps what a budget leaves to do; --resume FILE goes on with it, by the
+same build of racelab. With --part I/N a process does its share of the search;
+--resume F1,F2 puts what all of them have saved together, and goes on.
 
 --baseline FILE lets findings pass that FILE lists; with --accept this one is put
 into it.
@@ -279,7 +284,7 @@ agrees with what is declared; 1 one does not; 3 one is unknown.`,
 		RunE: func(c *cobra.Command, args []string) error { return exploreRun(c, args[0], f) },
 	}
 	f.add(c.Flags())
-	c.Flags().StringVar(&f.budget, "budget", "60s", "how much to search: a time (30s), a number of schedules (5000), or all")
+	c.Flags().StringVar(&f.budget, "budget", "60s", "how much to search: a time (30s), a number of runs (5000), or all")
 	c.Flags().IntVar(&f.workers, "workers", 1, "how many search at once, each in a database of its own")
 	c.Flags().BoolVar(&f.brute, "brute", false, "run all schedules, also those that differ only in the order of what may be exchanged")
 	c.Flags().IntVar(&f.bound, "bound", -1, "run the schedules with so many preemptions and faults at most, and no others")
@@ -307,18 +312,20 @@ func (f *exploreFlags) exploration(how stage.Controlled) (stage.Exploration, err
 		return x, usage("--workers is %d: give a number from 1 to 16", f.workers)
 	case f.faults < 0 || f.faults > 3:
 		return x, usage("--faults is %d: give a number from 0 to 3", f.faults)
-	case f.faults > 0 && f.random > 0:
-		return x, usage("--faults and --random do not go together: random schedules lose no connections")
 	case f.weaken && f.advise:
 		return x, usage("--weaken and --advise do not go together: one is for what holds, the other for what is violated")
+	case f.given.Changed("baseline") && f.baseline == "":
+		return x, usage("--baseline is empty: name a file of accepted findings")
 	case f.accept && f.baseline == "":
 		return x, usage("--accept needs --baseline FILE")
 	case f.bound < -1:
 		return x, usage("--bound is %d: give a number of preemptions, 0 or more", f.bound)
 	case f.bound >= 0 && f.random > 0:
 		return x, usage("--bound and --random do not go together")
-	case f.random < 0:
-		return x, usage("--random is %d: give a number of schedules", f.random)
+	case f.brute && f.random > 0:
+		return x, usage("--brute and --random do not go together: one runs all schedules, the other a sample")
+	case f.random < 0 || f.given.Changed("random") && f.random == 0:
+		return x, usage("--random is %d: give a number of schedules, 1 or more", f.random)
 	case f.expect != "holds" && f.expect != "anomaly":
 		return x, usage("--expect is %q: give holds or anomaly", f.expect)
 	}
@@ -384,6 +391,10 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	if f.save != "" && found.Left != nil {
 		unsaved = saveFrontier(f.save, *found.Left)
 	}
+	next := ""
+	if unsaved == nil {
+		next = f.next(c, what.name, r.Verdict, found.Left)
+	}
 	if f.weaken || f.advise {
 		r.Trials = trialReports(trials, x)
 	}
@@ -396,7 +407,7 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	if f.json {
 		err = writeJSON(c.OutOrStdout(), r)
 	} else {
-		err = printExplored(c.OutOrStdout(), what, f, r, found)
+		err = printExplored(c.OutOrStdout(), what, f, r, found, next)
 	}
 	if err != nil {
 		return err

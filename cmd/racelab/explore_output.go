@@ -20,6 +20,7 @@ type exploreReport struct {
 	Level    racelab.Level `json:"level"`
 	racelab.Product
 	Sessions   int                   `json:"sessions"`
+	Only       []racelab.SessionID   `json:"only"` // that ran; null: all
 	Processes  int                   `json:"processes"`
 	InProcess  bool                  `json:"in_process"` // it relies on the memory of one process, and there was one
 	Faults     int                   `json:"faults"`     // connections lost in a schedule, at most
@@ -30,6 +31,7 @@ type exploreReport struct {
 	Method     string                `json:"method"`
 	Schedules  int                   `json:"schedules"`
 	Serial     int                   `json:"serial_schedules"`
+	Beside     int                   `json:"judging_runs"` // serial runs that are no schedules of the search
 	Aborted    int                   `json:"aborted_schedules"`
 	Classes    map[racelab.Class]int `json:"abort_classes"`
 	Deadlocked int                   `json:"deadlocked_schedules"`
@@ -66,7 +68,20 @@ type exploreOutcome struct {
 	State   string `json:"state"`
 	Results string `json:"results"`
 	Count   int    `json:"count"`
-	Serial  bool   `json:"serial"`
+	Serial  bool   `json:"serial"` // a serial order that was run gives it
+	Broken  bool   `json:"broken"` // an invariant does not hold
+}
+
+// kind says what kind of outcome it is. What breaks an invariant is not held
+// against the serial orders that have not been run.
+func (o exploreOutcome) kind() string {
+	switch {
+	case o.Serial:
+		return "serial"
+	case o.Broken:
+		return "breaks an invariant"
+	}
+	return "not serial"
 }
 
 type exploreWitness struct {
@@ -86,8 +101,8 @@ func (f exploreFlags) report(what chosen, p racelab.Product, how stage.Explorati
 	r := exploreReport{
 		Schema: "racelab.explore/1", Scenario: what.Scenario.Name, Strategy: strings.TrimPrefix(what.name, what.Scenario.Name+"/"),
 		Engine: what.Engine.Name, Level: what.Level, Product: inForce(p, what.Level),
-		Sessions: len(what.Scenario.Dealt(f.sessions)), Processes: f.processes, InProcess: f.processes == 1 && what.sharesMemory(), Faults: f.faults,
-		Complete: x.Complete, Method: "brute", Schedules: x.Schedules, Serial: x.Serial, Aborted: x.Aborted,
+		Sessions: len(what.Scenario.Dealt(f.sessions)), Only: what.how.Only, Processes: f.processes, InProcess: f.processes == 1 && what.sharesMemory(), Faults: f.faults,
+		Complete: x.Complete, Method: "brute", Schedules: x.Schedules, Serial: x.Serial, Beside: x.Beside, Aborted: x.Aborted,
 		Classes: x.Classes, Deadlocked: x.Deadlocked, Conflicts: x.Conflicts, Steps: x.Steps, Violations: x.Violations,
 		Outcomes: []exploreOutcome{}, Anomalies: []stage.Anomaly{},
 	}
@@ -133,9 +148,9 @@ func (f exploreFlags) onlyFor(x stage.Explored) *controlFlags {
 	return &f.controlFlags
 }
 
-func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x stage.Explored) error {
+func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x stage.Explored, next string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s on %s %s, %s: %s\n\n", strong(w, what.name), r.Name, r.Version, r.Level, count(r.Sessions, "session"))
+	fmt.Fprintf(&b, "%s on %s %s, %s: %s\n\n", strong(w, what.name), r.Name, r.Version, r.Level, r.cast())
 	if r.Witness != nil {
 		b.WriteString(controlledDrawing(w, *x.Witness, true))
 	}
@@ -146,17 +161,16 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 			fmt.Fprintf(&b, "         and %s more\n", count(len(r.Outcomes)-i, "outcome"))
 			break
 		}
-		serial := "serial"
-		if !o.Serial {
-			serial = "not serial"
-		}
-		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, serial, printable(o.Results), printable(o.State))
+		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, o.kind(), printable(o.Results), printable(o.State))
 	}
 	if r.Witness != nil {
 		if fix := what.fix(); fix != "" {
 			fmt.Fprintf(&b, "fix      %s\n", what.command("explore", what.Scenario.Name+"/"+fix, &f.controlFlags))
 		}
 		fmt.Fprintf(&b, "replay   %s\n%s", r.Witness.Command, f.needs())
+	}
+	if next != "" {
+		fmt.Fprintf(&b, "go on    %s\n", next)
 	}
 	if r.Accepted {
 		fmt.Fprintf(&b, "accepted in %s\n", printable(f.baseline))
@@ -198,7 +212,7 @@ func exploreVerdict(r exploreReport) string {
 	case r.Method == "random":
 		line = count(r.Schedules, "sampled schedule")
 	case r.Bound != nil && !r.Complete:
-		line = fmt.Sprintf("all %s with at most %s", count(r.Schedules, "schedule"), count(*r.Bound, "preemption"))
+		line = fmt.Sprintf("all %s with at most %s", count(r.Schedules, "schedule"), r.bound())
 	case r.Method == "reduced":
 		line = "all schedules, by " + count(r.Schedules, "run")
 	}
@@ -211,15 +225,49 @@ func exploreVerdict(r exploreReport) string {
 	case r.Aborted > 0:
 		line += ", with aborts"
 	}
-	line += fmt.Sprintf(" (statements of %s, up to %s a call", count(r.Sessions, "session"), count(r.Steps, "step"))
+	line += fmt.Sprintf(" (statements of %s, up to %s a call", r.cast(), count(r.Steps, "step"))
 	if r.Faults > 0 {
 		line += fmt.Sprintf(", up to %s", count(r.Faults, "lost connection"))
 	}
 	return line + ")"
 }
 
+// bound says what a bound counts.
+func (r exploreReport) bound() string {
+	if r.Faults > 0 {
+		return fmt.Sprintf("%d preemptions and lost connections together", *r.Bound)
+	}
+	return count(*r.Bound, "preemption")
+}
+
+// cast says which sessions ran.
+func (r exploreReport) cast() string { return castOf(r.Sessions, r.Only) }
+
+func castOf(sessions int, only []racelab.SessionID) string {
+	if only == nil {
+		return count(sessions, "session")
+	}
+	names := make([]string, len(only))
+	for i, id := range only {
+		names[i] = string(id)
+	}
+	noun := "sessions"
+	if len(only) == 1 {
+		noun = "session"
+	}
+	return fmt.Sprintf("%s %s of %d", noun, strings.Join(names, ", "), sessions)
+}
+
 func searchedLine(r exploreReport) string {
-	line := fmt.Sprintf("%s, %d of them serial", count(r.Schedules, "schedule"), r.Serial)
+	line := count(r.Schedules, "schedule")
+	if r.Method == "random" {
+		line += " drawn"
+	} else {
+		line += fmt.Sprintf(", %d of them serial", r.Serial)
+	}
+	if r.Beside > 0 {
+		line += fmt.Sprintf(", and %s to judge by", count(r.Beside, "serial run"))
+	}
 	if r.Violations > 0 {
 		line += fmt.Sprintf("; %d violate", r.Violations)
 	}

@@ -37,7 +37,7 @@ func TestTheVerdictOfAnExploration(t *testing.T) {
 		"a finding, and control lost":      {stage.Explored{Report: violated, Witness: &racelab.Run{}}, lost, racelab.Violated, ""},
 		"control lost":                     {stage.Explored{Report: holds}, lost, racelab.Unknown, "control was lost"},
 		"what passes is not always there":  {stage.Explored{Report: holds, Checked: some}, nil, racelab.Unknown, "the same schedule gave different histories"},
-		"a finding that was not run again": {stage.Explored{Report: violated}, nil, racelab.Unknown, "could not be replayed"},
+		"a finding that was not run again": {stage.Explored{Report: violated, Witness: &racelab.Run{}}, nil, racelab.Unknown, "could not be replayed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, why := test.x.Verdict(stage.Exploration{}, test.lost)

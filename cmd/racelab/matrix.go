@@ -258,14 +258,14 @@ func readBudget(text string, x *stage.Exploration) error {
 	}
 	if n, err := strconv.Atoi(text); err == nil {
 		if n < 1 {
-			return usage("--budget is %d: give at least 1 schedule", n)
+			return usage("--budget is %d: give at least 1 run", n)
 		}
 		x.Budget = n
 		return nil
 	}
 	d, err := stage.ParseDuration(text)
 	if err != nil || d <= 0 {
-		return usage("--budget is %q: give a time (30s), a number of schedules (5000), or all", text)
+		return usage("--budget is %q: give a time (30s), a number of runs (5000), or all", text)
 	}
 	x.Time = d
 	return nil

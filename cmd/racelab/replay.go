@@ -63,7 +63,7 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 		Command: what.command("run", what.name, &f, "--schedule", x.Schedule.String()),
 	}
 	j := x.Judgement
-	r.Outcome = exploreOutcome{State: j.Outcome.State, Results: j.Outcome.Results(nil), Count: 1, Serial: j.Serial}
+	r.Outcome = exploreOutcome{State: j.Outcome.State, Results: j.Outcome.Results(nil), Count: 1, Serial: j.Serial, Broken: j.Broken}
 	switch {
 	case lost != nil:
 		why := lost.Error()

@@ -90,9 +90,9 @@ func outcomeOf(t trialReport) string {
 	case t.Verdict == racelab.Unknown:
 		return *t.Reason
 	case t.Verdict == racelab.Violated && t.Anomaly != nil:
-		return strings.ReplaceAll(*t.Anomaly, "-", " ") + ", " + *t.Witness
+		return strings.ReplaceAll(*t.Anomaly, "-", " ") + ", in the order " + *t.Witness
 	case t.Verdict == racelab.Violated && t.Witness != nil:
-		return "violated, " + *t.Witness
+		return "violated, in the order " + *t.Witness
 	case t.Aborted > 0:
 		return fmt.Sprintf("holds, with aborts in %d of %s", t.Aborted, count(t.Schedules, "schedule"))
 	}

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -20,9 +21,12 @@ type Judge struct {
 	// InvariantsOnly leaves the serial outcomes out.
 	InvariantsOnly bool
 
-	known map[string]bool // outcomes of the sets that have been run: see setKey
-	done  map[string]bool // those sets
-	runs  int
+	// Stop is asked before each serial run, and says that it is not made; nil
+	// never does.
+	Stop func() bool
+
+	serials map[string]*serials // by their calls
+	runs    int
 
 	judged map[string]Judgement // by all that a judgement depends on
 	text   []byte               // of that, to be used again
@@ -31,10 +35,15 @@ type Judge struct {
 	initial racelab.State // what the set-up made, if the scenario has generated keys
 }
 
+// ErrStopped says that a serial run was not made. A run that is explained by
+// none of the others may be a violation or not.
+var ErrStopped = errors.New("not all serial orders were run")
+
 // A Judgement is what one run comes to.
 type Judgement struct {
 	Violated bool
-	Serial   bool // some serial order explains it
+	Broken   bool // an invariant does not hold
+	Serial   bool // a serial order that was run explains it
 	Aborted  int  // calls that were aborted
 	Deadlock bool // one of them as a deadlock's victim, or the sessions were stuck
 	Why      string
@@ -44,50 +53,22 @@ type Judgement struct {
 // Runs counts the serial runs so far.
 func (j *Judge) Runs() int { return j.runs }
 
-// Orders lists all orders of some calls that keep each session's own order, in
-// lexical order of the sessions.
-func (j *Judge) Orders(in map[racelab.CallID]bool) [][]racelab.CallID {
-	var sessions [][]racelab.CallID
-	for _, calls := range j.Calls {
-		var some []racelab.CallID
-		for _, c := range calls {
-			if in[c] {
-				some = append(some, c)
-			}
-		}
-		sessions = append(sessions, some)
-	}
-	var orders [][]racelab.CallID
-	var extend func(order []racelab.CallID)
-	extend = func(order []racelab.CallID) {
-		end := true
-		for i, calls := range sessions {
-			if len(calls) == 0 {
-				continue
-			}
-			end = false
-			sessions[i] = calls[1:]
-			extend(append(slices.Clone(order), calls[0]))
-			sessions[i] = calls
-		}
-		if end {
-			orders = append(orders, order)
-		}
-	}
-	extend(nil)
-	return orders
+// Next makes the next serial run of all calls; none is left if it is not ok.
+func (j *Judge) Next(ctx context.Context) (h racelab.History, ok bool, err error) {
+	return j.next(ctx, j.of(slices.Concat(j.Calls...)))
 }
 
 // Only returns a judge of runs in which only these calls run.
 func (j *Judge) Only(calls []racelab.CallID) *Judge {
-	only := &Judge{Scenario: j.Scenario, Serial: j.Serial, InvariantsOnly: j.InvariantsOnly}
+	only := &Judge{Scenario: j.Scenario, Serial: j.Serial, InvariantsOnly: j.InvariantsOnly, Stop: j.Stop}
 	for _, own := range j.Calls {
 		only.Calls = append(only.Calls, slices.DeleteFunc(slices.Clone(own), func(c racelab.CallID) bool { return !slices.Contains(calls, c) }))
 	}
 	return only
 }
 
-// Judge judges a run. It may have to make serial runs for that.
+// Judge judges a run. It may have to make serial runs for that, but not for
+// what does not keep an invariant.
 func (j *Judge) Judge(ctx context.Context, h racelab.History) (Judgement, error) {
 	if err := j.begin(ctx); err != nil {
 		return Judgement{}, err
@@ -126,27 +107,36 @@ func (j *Judge) judge(ctx context.Context, h racelab.History) (Judgement, error)
 		v.Violated, v.Deadlock, v.Why = true, true, stuck
 		return v, nil
 	}
-	if !j.InvariantsOnly {
-		var err error
-		if v.Serial, err = j.explained(ctx, read); err != nil {
-			return v, err
-		}
-		if !v.Serial {
-			v.Violated = true
-			v.Why = fmt.Sprintf("no serial order gives %s with %s", v.Outcome.Results(nil), v.Outcome.State)
-		}
-	}
 	measures, err := Invariants(j.Scenario, h.Final)
 	if err != nil {
 		return v, err
 	}
 	for _, m := range measures {
 		if !m.Holds() {
-			v.Violated = true
+			v.Violated, v.Broken = true, true
 			v.Why = fmt.Sprintf("%s: expected %d, and it is %d", m.Name, m.Expected, m.Actual)
 		}
 	}
-	return v, nil
+	if j.InvariantsOnly {
+		return v, nil
+	}
+	if v.Serial = j.known(read); v.Serial || v.Violated {
+		return v, nil
+	}
+	if v.Serial, err = j.explained(ctx, read); err == nil && !v.Serial {
+		v.Violated = true
+		v.Why = fmt.Sprintf("no serial order gives %s with %s", v.Outcome.Results(nil), v.Outcome.State)
+	}
+	return v, err
+}
+
+// Explained reports whether a serial order explains a run, and makes the serial
+// runs that it takes to know.
+func (j *Judge) Explained(ctx context.Context, h racelab.History) (bool, error) {
+	if err := j.begin(ctx); err != nil {
+		return false, err
+	}
+	return j.explained(ctx, readingOf(h, j.Scenario, j.initial))
 }
 
 // begin learns which keys are the set-up's, by running no call at all.
@@ -184,10 +174,43 @@ func (j *Judge) stuck(h racelab.History) string {
 	return ""
 }
 
-// explained looks for a set of calls, between those that were done and all,
-// and an order of it, that give the outcome. Refused calls count as never run.
+// known reports whether a serial order that was run explains a run.
+func (j *Judge) known(read reading) bool {
+	results, sets := mayExplain(read)
+	text := read.seenBy(results)
+	return slices.ContainsFunc(sets, func(in []racelab.CallID) bool { return j.of(in).seenBy(results)[text] })
+}
+
+// explained looks for a set of calls, and an order of it, that give what a run
+// gave, and makes the serial runs that it takes to know.
 func (j *Judge) explained(ctx context.Context, read reading) (bool, error) {
-	done := map[racelab.CallID]bool{}
+	if j.known(read) {
+		return true, nil
+	}
+	results, sets := mayExplain(read)
+	text := read.seenBy(results)
+	for _, in := range sets {
+		s := j.of(in)
+		for seen := s.seenBy(results); !seen[text]; {
+			_, ok, err := j.next(ctx, s)
+			if err != nil {
+				return false, err
+			}
+			if !ok {
+				break
+			}
+		}
+		if s.seenBy(results)[text] {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// mayExplain lists the sets of calls of which a serial order may explain a run,
+// between those that were done and all, and those whose results have to be the
+// same. Refused calls count as never run.
+func mayExplain(read reading) (done []racelab.CallID, sets [][]racelab.CallID) {
 	var open []racelab.CallID // may have happened or not
 	for id, r := range read.calls {
 		switch {
@@ -195,61 +218,51 @@ func (j *Judge) explained(ctx context.Context, read reading) (bool, error) {
 		case r.Class.Aborted(), r.Class == racelab.ConnectionLost:
 			open = append(open, id)
 		default:
-			done[id] = true
+			done = append(done, id)
 		}
 	}
+	slices.Sort(done)
 	slices.Sort(open)
-	var results []racelab.CallID // whose results have to be the same
-	for id := range done {
-		results = append(results, id)
-	}
 	for subset := range 1 << len(open) { // the first adds none
-		in := map[racelab.CallID]bool{}
-		for id := range done {
-			in[id] = true
-		}
+		in := slices.Clone(done)
 		for i, id := range open {
 			if subset&(1<<i) != 0 {
-				in[id] = true
+				in = append(in, id)
 			}
 		}
-		if err := j.run(ctx, in, results); err != nil {
-			return false, err
-		}
-		if j.known[setKey(in, results, read)] {
-			return true, nil
-		}
+		sets = append(sets, in)
 	}
-	return false, nil
+	return done, sets
 }
 
-// run makes the serial runs of a set of calls, once.
-func (j *Judge) run(ctx context.Context, in map[racelab.CallID]bool, results []racelab.CallID) error {
-	set := setKey(in, results, reading{})
-	if j.done[set] {
-		return nil
+// of are the serial runs of some calls.
+func (j *Judge) of(in []racelab.CallID) *serials {
+	set := setKey(in)
+	if j.serials == nil {
+		j.serials = map[string]*serials{}
 	}
-	if j.done == nil {
-		j.done, j.known = map[string]bool{}, map[string]bool{}
+	if j.serials[set] == nil {
+		j.serials[set] = newSerials(j.Calls, in)
 	}
-	for _, order := range j.Orders(in) {
-		h, err := j.Serial(ctx, order)
-		if err != nil {
-			return fmt.Errorf("run %v one after another: %w", order, err)
-		}
-		j.runs++
-		j.known[setKey(in, results, readingOf(h, j.Scenario, j.initial))] = true
-	}
-	j.done[set] = true
-	return nil
+	return j.serials[set]
 }
 
-// setKey is an outcome's text, seen by those whose results count, of a set.
-func setKey(in map[racelab.CallID]bool, results []racelab.CallID, read reading) string {
-	var set []string
-	for id := range in {
-		set = append(set, string(id))
+// next makes the next serial run of some calls.
+func (j *Judge) next(ctx context.Context, s *serials) (h racelab.History, ok bool, err error) {
+	switch {
+	case s.turns == nil:
+		return h, false, nil
+	case j.Stop != nil && j.Stop():
+		return h, false, ErrStopped
 	}
-	slices.Sort(set)
-	return fmt.Sprint(set, "|", read.seenBy(results))
+	order := s.next()
+	if err := j.begin(ctx); err != nil {
+		return h, false, err
+	}
+	if h, err = j.Serial(ctx, order); err != nil {
+		return h, false, fmt.Errorf("run %v one after another: %w", order, err)
+	}
+	j.runs++
+	s.add(readingOf(h, j.Scenario, j.initial))
+	return h, true, nil
 }

@@ -78,12 +78,18 @@ func (d *Director) wakesNext() (at time.Duration, sleeps bool) {
 	return at, sleeps
 }
 
-// inTurn chooses the session whose call comes first in the serial order.
+// inTurn chooses the session whose call comes first in the serial order. While
+// that sleeps, time passes: the next call does not begin before it has ended.
 func (d *Director) inTurn(ready []racelab.Choice) racelab.Choice {
 	for _, call := range d.Serial {
-		for _, r := range ready {
-			if d.seat(r.Session).rootCall() == call {
-				return r
+		for _, s := range d.seats {
+			if s.state != parked || s.rootCall() != call {
+				continue
+			}
+			for _, r := range ready {
+				if r.Session == s.script.Session || r.Tick && s.op.Wakes > d.now {
+					return r
+				}
 			}
 		}
 	}

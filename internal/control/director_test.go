@@ -217,6 +217,34 @@ func TestTimePassesByTicks(t *testing.T) {
 	}
 }
 
+// One after another: who sleeps in its call is waited for, by letting time pass.
+func TestInASerialOrderNobodyGoesWhileAnotherSleeps(t *testing.T) {
+	engine := control.NewEngine(nil, sqlite.Engine.Dialect, racelab.Serializable)
+	defer engine.Close()
+	d := control.NewDirector(engine)
+	d.Serial = []racelab.CallID{"B.1", "A.1"}
+	memory := &racelab.Memory{Gate: d}
+	var scripts []control.Script
+	for _, id := range []racelab.SessionID{"A", "B"} {
+		m := mem.NewMutex(memory, "m")
+		scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: func(context.Context) (racelab.Result, string) {
+			m.Lock()
+			mem.Sleep(memory, time.Hour)
+			return racelab.Result{Class: racelab.OK}, ""
+		}}}})
+	}
+	events, err := d.Run(t.Context(), scripts, nil)
+	got := ""
+	for _, e := range events {
+		if c, ok := e.Choice(); ok {
+			got += c.String() + " "
+		}
+	}
+	if want := "B1 tick B2 A1 tick A2 "; err != nil || got != want {
+		t.Errorf("it ran as %q, want %q: %v", got, want, err)
+	}
+}
+
 func TestAScheduleThatDoesNotFitIsRefused(t *testing.T) {
 	for schedule, says := range map[string]string{
 		"A2":           "choice 1 is A2, and A is at A1",

@@ -10,7 +10,7 @@ package explore
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"sync"
 
 	"github.com/racelab/racelab"
@@ -47,7 +47,7 @@ type Search struct {
 	// that differ in nothing else is run. nil runs them all.
 	Relation *check.Relation
 	Bound    *int        // preemptions and faults at most, with no relation; nil is any number
-	Budget   int         // schedules at most, beyond those of Resume; 0 is all
+	Budget   int         // runs at most, those to judge by among them, beyond those of Resume; 0 is all
 	Stop     func() bool // ends the search early if it says so; may be nil
 	Faults   int         // connections lost in a schedule, at most
 	Random   int         // that many random schedules, instead of all
@@ -77,15 +77,18 @@ type Finding struct {
 type OutcomeCount struct {
 	State, Results string
 	Count          int
-	Serial         bool
+	Serial         bool // a serial order that was run gives it
+	Broken         bool // an invariant does not hold
 }
 
 // A Report is what a search gave. It does not depend on the number of workers.
 type Report struct {
 	Complete   bool
 	Bounded    bool // everything up to the bound was run, and there is more
-	Schedules  int  // that were run, the serial ones among them
-	Serial     int  // runs of calls one after another
+	Undecided  bool // a run was left that is a violation unless a serial order that was not run explains it
+	Schedules  int  // that were run and judged, the serial ones among them
+	Serial     int  // runs of all calls one after another
+	Beside     int  // serial runs that are no schedules of the search: only to judge by
 	Aborted    int  // schedules in which a call was aborted
 	Classes    map[racelab.Class]int
 	Deadlocked int
@@ -105,36 +108,19 @@ const batch = 32
 // Run searches. On an error the report is of what was searched before.
 func (s *Search) Run(ctx context.Context) (Report, error) {
 	r := &result{Report: Report{Classes: map[racelab.Class]int{}}, outcomes: map[string]int{}, search: s}
-	all := map[racelab.CallID]bool{}
-	for _, calls := range s.Judge.Calls {
-		for _, c := range calls {
-			all[c] = true
-		}
-	}
-	var serial []racelab.History
-	for _, order := range s.Judge.Orders(all) {
-		if begun := s.Resume != nil && s.Resume.Begun; len(serial) > 0 && !begun && s.over(r) {
-			r.Serial = len(serial)
-			left := s.save(r, nil)
-			s.Left = &left
-			return r.finish(false), nil
-		}
-		h, err := s.Judge.Serial(ctx, order)
-		if err != nil {
-			return r.finish(false), fmt.Errorf("run %v one after another: %w", order, err)
-		}
-		serial = append(serial, h)
-		if err := r.add(ctx, h); err != nil {
-			return r.finish(false), err
-		}
-	}
-	r.Serial = len(serial)
+	s.Judge.Stop = func() bool { return s.over(r) }
 	if s.Random > 0 {
 		return s.sample(ctx, r)
 	}
-	known := newRecall(serial)
-	a, done, err := s.search(ctx, r, serial, known)
-	if err == nil || a != nil {
+	a, done, err := s.search(ctx, r)
+	if errors.Is(err, check.ErrStopped) {
+		done, err = false, nil
+	}
+	switch {
+	case err == nil && a == nil && s.begun():
+		r.take(s.Resume.Report) // it came to nothing new
+		s.Left = s.Resume
+	case err == nil || a != nil:
 		left := s.save(r, a)
 		s.Left = &left
 	}
@@ -148,10 +134,38 @@ func (s *Search) Run(ctx context.Context) (Report, error) {
 	return r.finish(done && s.Part.Of == 0), nil
 }
 
-// search runs what there is to run, and returns what is left of it.
-func (s *Search) search(ctx context.Context, r *result, serial []racelab.History, known *recall) (a agenda, done bool, err error) {
+// begun reports whether the search goes on with one that knew what to do.
+func (s *Search) begun() bool { return s.Resume != nil && s.Resume.Begun }
+
+// serial runs all calls one after another, in each order.
+func (s *Search) serial(ctx context.Context, r *result) (serial []racelab.History, err error) {
+	for {
+		h, ok, err := s.Judge.Next(ctx)
+		if err != nil || !ok {
+			return serial, err
+		}
+		serial = append(serial, h)
+		r.Serial++
+		r.own++
+		if err := r.add(ctx, h); err != nil {
+			return serial, err
+		}
+		if s.begun() {
+			r.before = r.ran() // they count already
+		}
+	}
+}
+
+// search runs what there is to run, and returns what is left of it; nil if it
+// did not come so far as to know.
+func (s *Search) search(ctx context.Context, r *result) (a agenda, done bool, err error) {
+	serial, err := s.serial(ctx, r)
+	if err != nil {
+		return nil, false, err
+	}
+	known := newRecall(serial)
 	switch {
-	case s.Resume != nil && s.Resume.Begun:
+	case s.begun():
 		if a, err = s.load(*s.Resume, serial); err == nil {
 			err = s.resume(ctx, r, *s.Resume)
 		}
@@ -171,9 +185,6 @@ func (s *Search) search(ctx context.Context, r *result, serial []racelab.History
 	}
 	if err != nil {
 		return nil, false, err
-	}
-	if s.Resume != nil {
-		r.before = r.Schedules
 	}
 	done, err = s.work(ctx, r, a, known)
 	return a, done, err
@@ -222,6 +233,11 @@ func (s *Search) work(ctx context.Context, r *result, a agenda, known *recall) (
 			a.back(todos)
 			return false, err
 		}
+		for _, is := range fresh {
+			if is {
+				r.made++
+			}
+		}
 		for i, h := range histories {
 			if fresh[i] {
 				if err := r.add(ctx, h); err != nil {
@@ -252,13 +268,13 @@ func (s *Search) work(ctx context.Context, r *result, a agenda, known *recall) (
 const partAtLeast = 4
 
 func (s *Search) over(r *result) bool {
-	return s.Budget > 0 && r.Schedules-r.before >= s.Budget || s.Stop != nil && s.Stop()
+	return s.Budget > 0 && r.ran()-r.before >= s.Budget || s.Stop != nil && s.Stop()
 }
 
 // room is how many schedules the next batch may have.
 func (s *Search) room(r *result) int {
 	if s.Budget > 0 {
-		return s.Budget - (r.Schedules - r.before)
+		return s.Budget - (r.ran() - r.before)
 	}
 	return batch
 }

@@ -3,6 +3,7 @@ package explore_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,7 +30,11 @@ func (m machine) run(_ context.Context, p explore.Plan) (racelab.History, error)
 		var ready []racelab.Choice
 		for s := range m.steps {
 			if done[s] < m.steps[s] && (s >= m.locked || holder < 0 || holder == s) {
-				ready = append(ready, racelab.Choice{Session: racelab.Letter(s), Step: done[s] + 1})
+				c := racelab.Choice{Session: racelab.Letter(s), Step: done[s] + 1}
+				ready = append(ready, c)
+				if c.Fault = racelab.DropAfter; p.Faults {
+					ready = append(ready, c)
+				}
 			}
 		}
 		if len(ready) == 0 {
@@ -41,6 +46,8 @@ func (m machine) run(_ context.Context, p explore.Plan) (racelab.History, error)
 			next = p.Schedule[i]
 		case p.Serial != nil:
 			next = inTurn(p.Serial, ready)
+		case p.Then != nil:
+			next = p.Then(ready)
 		default:
 			for _, c := range ready {
 				if last >= 0 && c.Session == racelab.Letter(last) {
@@ -59,7 +66,7 @@ func (m machine) run(_ context.Context, p explore.Plan) (racelab.History, error)
 			}
 		}
 		last = s
-		op := racelab.Op{Session: next.Session, Call: next.Session.Call(1), Step: next.Step}
+		op := racelab.Op{Session: next.Session, Call: next.Session.Call(1), Step: next.Step, Fault: next.Fault}
 		h.Events = append(h.Events, racelab.Event{Kind: racelab.Entered, Op: op, Ready: ready}, racelab.Event{Kind: racelab.Left, Op: op})
 		if done[s] == m.steps[s] {
 			h.Events = append(h.Events, racelab.Event{Kind: racelab.Returned, Op: op, Result: racelab.Result{Class: racelab.OK}})
@@ -194,6 +201,176 @@ func TestABudgetIsKeptAndIsNotComplete(t *testing.T) {
 	}
 	if diff := cmp.Diff(reports[0], reports[1]); diff != "" {
 		t.Errorf("1 and 3 workers (-1 +3):\n%s", diff)
+	}
+}
+
+// With eight sessions there are 40,320 serial orders.
+func TestABudgetBoundsTheSerialRuns(t *testing.T) {
+	m := machine{steps: []int{1, 1, 1, 1, 1, 1, 1, 1}}
+	seen := map[string]int{}
+	s := m.search(seen, 1)
+	s.Budget = 500
+	r, err := s.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Complete || r.Schedules != 500 || r.Serial != 500 || s.Judge.Runs() != 500 || s.Left == nil || s.Left.Begun {
+		t.Errorf("%d schedules, %d serial, by %d serial runs; complete %v, left %+v", r.Schedules, r.Serial, s.Judge.Runs(), r.Complete, s.Left)
+	}
+	s = m.search(seen, 1)
+	ended := 0
+	s.Stop = func() bool { ended++; return ended > 20 }
+	if r, err := s.Run(t.Context()); err != nil || r.Complete || r.Schedules != 20 {
+		t.Errorf("%d schedules before the end of the time, and %v", r.Schedules, err)
+	}
+}
+
+// aborting are two sessions of some steps. Where the first ones alternate A's
+// call is aborted, and B's returns what it also returns alone, or, if it is odd,
+// never.
+func aborting(steps int, odd bool) *explore.Search {
+	m := machine{steps: []int{steps, steps}}
+	s := m.search(map[string]int{}, 1)
+	run := func(ctx context.Context, p explore.Plan) (racelab.History, error) {
+		h, err := m.run(ctx, p)
+		alternates := strings.HasPrefix(explore.ScheduleOf(h).String(), "A1 B1 A2 B2")
+		alone := len(p.Serial) == 1
+		for i := range h.Events {
+			e := &h.Events[i]
+			switch {
+			case e.Kind != racelab.Returned:
+			case alternates && e.Op.Session == "A":
+				e.Result.Class = racelab.Deadlock
+			case alternates && odd:
+				e.Result.Value = "odd"
+			case alternates || alone:
+				e.Result.Value = "alone"
+			}
+		}
+		return h, err
+	}
+	s.Runners = []explore.Runner{run}
+	s.Judge.Serial = func(ctx context.Context, order []racelab.CallID) (racelab.History, error) {
+		return run(ctx, explore.Plan{Serial: order})
+	}
+	return s
+}
+
+// Serial runs of some of the calls are runs too, and a run that only they could
+// explain is no violation before they have been made: it is left, and judged
+// when the search goes on.
+func TestWhatTheBudgetLeavesUnjudgedIsNoViolation(t *testing.T) {
+	whole := aborting(2, false)
+	r, err := whole.Run(t.Context())
+	if err != nil || !r.Complete || r.Violations != 0 || r.Schedules != 6 || r.Beside != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for _, odd := range []bool{false, true} {
+		undecided := 0
+		for budget := 1; budget < 7; budget++ {
+			s := aborting(2, odd)
+			s.Budget = budget
+			r, err := s.Run(t.Context())
+			if err != nil || r.Complete || r.Violations > 0 && !(odd && r.Beside == 1) || r.Schedules+r.Beside > budget {
+				t.Errorf("with a budget of %d: %+v, %v", budget, r, err)
+			}
+			if r.Undecided {
+				undecided++
+			}
+			rest := aborting(2, odd)
+			rest.Resume = s.Left
+			r, err = rest.Run(t.Context())
+			if err != nil || !r.Complete || r.Violations > 0 != odd || r.Schedules != 6 {
+				t.Errorf("resumed after a budget of %d: %+v, %v", budget, r, err)
+			}
+		}
+		if undecided == 0 {
+			t.Error("no budget ended where a run was to be judged")
+		}
+	}
+}
+
+// Whose time ends before it has come to anything new leaves what it was given.
+func TestAResumedSearchWithoutTimeLosesNothing(t *testing.T) {
+	s := aborting(3, true)
+	s.Budget = 19
+	before, err := s.Run(t.Context())
+	if err != nil || before.Complete || before.Violations == 0 {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	for asked := range 4 { // at a serial run, at the finding's, or before the first new one
+		late := aborting(3, true)
+		late.Resume = s.Left
+		late.Stop = func() bool { asked--; return asked < 0 }
+		r, err := late.Run(t.Context())
+		if err != nil || r.Complete || r.Schedules != before.Schedules || r.Violations != before.Violations {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if diff := cmp.Diff(s.Left.Items, late.Left.Items); diff != "" {
+			t.Errorf("what is left (-before +after):\n%s", diff)
+		}
+	}
+}
+
+// Random schedules are reproducible, whoever runs them, and of no others is the
+// report.
+func TestASampleDependsOnItsSeedOnly(t *testing.T) {
+	m := machine{steps: []int{3, 3, 2}, locked: 1}
+	draw := func(seed uint64, workers, faults int) (explore.Report, []string) {
+		var drawn []string
+		s := m.search(nil, workers)
+		s.Random, s.Seed, s.Faults = 100, seed, faults
+		s.Judged = func(h racelab.History) { drawn = append(drawn, explore.ScheduleOf(h).String()) }
+		r, err := s.Run(t.Context())
+		if err != nil || r.Schedules != 100 || len(drawn) != 100 || r.Serial != 0 || r.Beside == 0 || r.Complete {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return r, drawn
+	}
+	for _, faults := range []int{0, 2} {
+		one, schedules := draw(7, 1, faults)
+		many, same := draw(7, 3, faults)
+		if diff := cmp.Diff(one, many); diff != "" {
+			t.Errorf("1 and 3 workers (-1 +3):\n%s", diff)
+		}
+		if diff := cmp.Diff(schedules, same); diff != "" {
+			t.Errorf("1 and 3 workers (-1 +3):\n%s", diff)
+		}
+		if _, others := draw(8, 1, faults); cmp.Equal(schedules, others) {
+			t.Error("another seed draws the same")
+		}
+	}
+}
+
+// A fault is among the choices everywhere, not only at the first steps, and
+// there are no more than were asked for.
+func TestASampleHasFaultsAtEveryStep(t *testing.T) {
+	m := machine{steps: []int{4, 4}}
+	s := m.search(nil, 2)
+	s.Random, s.Faults = 400, 1
+	at := map[int]int{}
+	s.Judged = func(h racelab.History) {
+		faults := 0
+		for i, c := range explore.ScheduleOf(h) {
+			if c.Fault != racelab.NoFault {
+				faults++
+				at[i]++
+			}
+		}
+		if faults > 1 {
+			t.Errorf("%d faults in %s", faults, explore.ScheduleOf(h))
+		}
+		if faults == 0 {
+			at[-1]++
+		}
+	}
+	if _, err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := -1; i < 8; i++ {
+		if at[i] == 0 {
+			t.Errorf("no schedule has a fault at step %d: %v", i+1, at)
+		}
 	}
 }
 

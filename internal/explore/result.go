@@ -3,7 +3,7 @@ package explore
 import (
 	"cmp"
 	"context"
-	"math/rand/v2"
+	"errors"
 	"slices"
 
 	"github.com/racelab/racelab"
@@ -16,13 +16,41 @@ type result struct {
 	search    *Search
 	outcomes  map[string]int // position in Report.Outcomes
 	conflicts check.Conflicts
-	before    int // schedules that an earlier search has run
+	own       int // serial runs that are schedules
+	earlier   int // serial runs that are none, of an earlier search
+	made      int // runs of schedules that are not serial
+	before    int // runs that do not count for the budget
+}
+
+// ran counts all runs, also those that are yet to be judged.
+func (r *result) ran() int { return r.made + r.search.Judge.Runs() }
+
+// beside counts the serial runs that are no schedules of the search.
+func (r *result) beside() int { return r.earlier + r.search.Judge.Runs() - r.own }
+
+// take takes up the counts of an earlier search.
+func (r *result) take(p savedReport) {
+	r.Report = Report{
+		Schedules: p.Schedules, Serial: p.Serial, Aborted: p.Aborted, Classes: p.Classes, Deadlocked: p.Deadlocked,
+		Violations: p.Violations, FirstFound: p.FirstFound, Outcomes: p.Outcomes,
+	}
+	if r.Classes == nil {
+		r.Classes = map[racelab.Class]int{}
+	}
+	r.outcomes, r.conflicts = map[string]int{}, check.Conflicts{}
+	r.conflicts.Load(p.Conflicts)
+	for i, o := range p.Outcomes {
+		r.outcomes[o.Results+"|"+o.State] = i
+	}
+	r.earlier = p.Beside
+	r.before = r.ran()
 }
 
 // add judges a run and counts it.
 func (r *result) add(ctx context.Context, h racelab.History) error {
 	v, err := r.search.Judge.Judge(ctx, h)
 	if err != nil {
+		r.Undecided = errors.Is(err, check.ErrStopped)
 		return err
 	}
 	r.Schedules++
@@ -47,7 +75,7 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 	if !ok {
 		at = len(r.Outcomes)
 		r.outcomes[text] = at
-		r.Outcomes = append(r.Outcomes, OutcomeCount{State: v.Outcome.State, Results: results, Serial: v.Serial})
+		r.Outcomes = append(r.Outcomes, OutcomeCount{State: v.Outcome.State, Results: results, Serial: v.Serial, Broken: v.Broken})
 	}
 	r.Outcomes[at].Count++
 
@@ -90,28 +118,8 @@ func simpler(a, b Finding) bool {
 }
 
 func (r *result) finish(complete bool) Report {
+	r.Beside = r.beside()
 	r.Complete, r.Conflicts, r.Conflicted = complete, r.conflicts.BothOrders(), r.conflicts.Any()
 	slices.SortStableFunc(r.Outcomes, func(a, b OutcomeCount) int { return cmp.Compare(b.Count, a.Count) })
 	return r.Report
-}
-
-// sample runs random schedules: at each decision every choice is as likely.
-func (s *Search) sample(ctx context.Context, r *result) (Report, error) {
-	for i := range s.Random {
-		if s.over(r) {
-			return r.finish(false), nil
-		}
-		random := rand.New(rand.NewPCG(s.Seed, uint64(i)))
-		h, err := s.Runners[0](ctx, Plan{Then: func(ready []racelab.Choice) racelab.Choice { return ready[random.IntN(len(ready))] }})
-		if err != nil {
-			return r.finish(false), err
-		}
-		if err := r.add(ctx, h); err != nil {
-			return r.finish(false), err
-		}
-		if s.Tell != nil {
-			s.Tell(r.Schedules, r.Serial+s.Random)
-		}
-	}
-	return r.finish(false), nil
 }

@@ -34,6 +34,7 @@ type Frontier struct {
 type savedReport struct {
 	Schedules  int                   `json:"schedules"`
 	Serial     int                   `json:"serial"`
+	Beside     int                   `json:"beside,omitempty"`
 	Aborted    int                   `json:"aborted"`
 	Classes    map[racelab.Class]int `json:"classes"`
 	Deadlocked int                   `json:"deadlocked"`
@@ -101,6 +102,9 @@ func ReadFrontier(text []byte) (f Frontier, err error) {
 	}
 	return f, nil
 }
+
+// Done reports whether nothing is left to do.
+func (f Frontier) Done() bool { return f.Begun && len(f.Items) == 0 }
 
 // Text is the frontier as JSON, for ReadFrontier.
 func (f Frontier) Text() ([]byte, error) {
@@ -208,6 +212,7 @@ func union(a, b []savedTaken) []savedTaken {
 func (r *savedReport) add(o savedReport) {
 	r.Schedules += o.Schedules
 	r.Serial = max(r.Serial, o.Serial)
+	r.Beside += o.Beside
 	r.Aborted += o.Aborted
 	r.Deadlocked += o.Deadlocked
 	r.Violations += o.Violations
@@ -263,7 +268,7 @@ func (s *Search) save(r *result, a agenda) Frontier {
 	}
 	p := r.Report
 	f.Report = savedReport{
-		Schedules: p.Schedules, Serial: p.Serial, Aborted: p.Aborted, Classes: p.Classes, Deadlocked: p.Deadlocked,
+		Schedules: p.Schedules, Serial: p.Serial, Beside: r.beside(), Aborted: p.Aborted, Classes: p.Classes, Deadlocked: p.Deadlocked,
 		Violations: p.Violations, FirstFound: p.FirstFound, Outcomes: p.Outcomes, Conflicts: r.conflicts.Save(),
 	}
 	if p.Witness != nil {
@@ -387,18 +392,7 @@ func (s *Search) load(f Frontier, serial []racelab.History) (agenda, error) {
 // passing schedule again for their histories.
 func (s *Search) resume(ctx context.Context, r *result, f Frontier) error {
 	p := f.Report
-	r.Report = Report{
-		Schedules: p.Schedules, Serial: p.Serial, Aborted: p.Aborted, Classes: p.Classes, Deadlocked: p.Deadlocked,
-		Violations: p.Violations, FirstFound: p.FirstFound, Outcomes: p.Outcomes,
-	}
-	if r.Classes == nil {
-		r.Classes = map[racelab.Class]int{}
-	}
-	r.outcomes, r.conflicts = map[string]int{}, check.Conflicts{}
-	r.conflicts.Load(p.Conflicts)
-	for i, o := range p.Outcomes {
-		r.outcomes[o.Results+"|"+o.State] = i
-	}
+	r.take(p)
 	again := func(text string, violated bool) (*Finding, error) {
 		schedule, err := racelab.ParseSchedule(text)
 		if err != nil || text == "" {

@@ -2,13 +2,15 @@ package explore
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/check"
 )
 
-// shrinkings is how many runs a finding may cost to be made smaller.
+// shrinkings is how many runs a finding may cost to be made smaller, the serial
+// ones to judge by among them.
 const shrinkings = 200
 
 // A shrinking makes a finding simpler step by step: a candidate is run, without
@@ -28,7 +30,15 @@ type shrinking struct {
 // fewer preemptions, switches and steps, until nothing that it knows to try is
 // simpler. It runs and judges like the search that found it.
 func (s *Search) Shrink(ctx context.Context, f Finding) (Finding, error) {
-	x := &shrinking{run: s.Runners[0], judge: s.Judge, unfit: s.Unfit, best: f, tried: map[string]bool{}, left: shrinkings}
+	x := &shrinking{run: s.Runners[0], unfit: s.Unfit, best: f, tried: map[string]bool{}, left: shrinkings}
+	judge := *s.Judge
+	judge.Serial = func(ctx context.Context, order []racelab.CallID) (racelab.History, error) {
+		x.left--
+		return s.Judge.Serial(ctx, order)
+	}
+	judge.Stop = func() bool { return x.left <= 0 }
+	judge.InvariantsOnly = judge.InvariantsOnly || f.Judgement.Broken
+	x.judge = &judge
 	if err := x.sessions(ctx); err != nil {
 		return f, err
 	}
@@ -79,7 +89,7 @@ func (x *shrinking) sessions(ctx context.Context) error {
 
 // try runs a candidate and takes it if it is a simpler violation.
 func (x *shrinking) try(ctx context.Context, judge *check.Judge, schedule racelab.Schedule, calls []racelab.CallID) (bool, error) {
-	if key := schedule.String(); x.left == 0 || x.tried[key] {
+	if key := schedule.String(); x.left <= 0 || x.tried[key] {
 		return false, nil
 	} else {
 		x.tried[key] = true
@@ -93,6 +103,9 @@ func (x *shrinking) try(ctx context.Context, judge *check.Judge, schedule racela
 		return false, err
 	}
 	v, err := judge.Judge(ctx, h)
+	if errors.Is(err, check.ErrStopped) {
+		return false, nil
+	}
 	if err != nil || !v.Violated {
 		return false, err
 	}

@@ -20,7 +20,7 @@ import (
 type Exploration struct {
 	Controlled
 	Workers        int           // each with a database of its own
-	Budget         int           // schedules at most; 0 is all
+	Budget         int           // runs at most; 0 is all
 	Time           time.Duration // at most; 0 has no end
 	Random         int           // that many random schedules instead of all
 	Seed           uint64        // of the random ones
@@ -28,6 +28,7 @@ type Exploration struct {
 	Bound          *int          // preemptions and faults at most; nil is any number; not with Reduced
 	Faults         int           // connections lost in a schedule, at most
 	InvariantsOnly bool          // leave the serial outcomes out
+	Build          string        // of this program, as far as a frontier depends on it
 	Resume         *Frontier     // what an earlier exploration has left; nil begins
 	Part           Part          // of the exploration that is to be done
 	Tell           func(run, known int)
@@ -45,7 +46,7 @@ func ReadFrontier(text []byte) (Frontier, error) { return explore.ReadFrontier(t
 func Merge(parts []Frontier) (Frontier, error)   { return explore.Merge(parts) }
 
 // ErrForeign says that a frontier is of another exploration.
-var ErrForeign = errors.New("the frontier is of another exploration: scenario, strategy, engine, version, level, sessions and what is searched have to be the same")
+var ErrForeign = errors.New("the frontier is of another exploration: scenario, strategy, engine, version, level, sessions, what is searched and the build of racelab have to be the same")
 
 // ErrDamaged says that a frontier is not what an exploration has saved.
 var ErrDamaged = explore.ErrDamaged
@@ -53,7 +54,7 @@ var ErrDamaged = explore.ErrDamaged
 // fingerprint is of all that the schedules of an exploration depend on.
 func (s Selection) fingerprint(p racelab.Product, x Exploration) string {
 	h := sha256.New()
-	fmt.Fprintln(h, s.Name(), s.setup(), s.Scenario.State, s.Scenario.Generated, p.Name, p.Version, s.Level)
+	fmt.Fprintln(h, x.Build, s.Name(), s.setup(), s.Scenario.State, s.Scenario.Generated, p.Name, p.Version, s.Level)
 	fmt.Fprintln(h, s.Scenario.Dealt(x.Sessions), x.Processes, x.Only, x.Faults, x.Reduced, x.Bound != nil, x.InvariantsOnly)
 	if x.Bound != nil {
 		fmt.Fprintln(h, *x.Bound)
@@ -79,7 +80,6 @@ type Explored struct {
 	Only      []racelab.SessionID // that the witness needs; nil is all
 	Replayed  Replay              // of the witness
 	Checked   Replay              // of a schedule that passes
-	OutOfTime bool
 }
 
 // Explore searches the selection's schedules on server.
@@ -103,10 +103,7 @@ func (s Selection) exploreIn(ctx context.Context, cells []*Cell, product racelab
 	search.Faults, search.Judge.InvariantsOnly = x.Faults, x.InvariantsOnly
 	if x.Time > 0 {
 		deadline := time.Now().Add(x.Time)
-		search.Stop = func() bool {
-			out.OutOfTime = time.Now().After(deadline)
-			return out.OutOfTime
-		}
+		search.Stop = func() bool { return time.Now().After(deadline) }
 	}
 	if x.Resume != nil && x.Resume.Fingerprint != search.Fingerprint {
 		return out, ErrForeign
@@ -170,7 +167,9 @@ func (s Selection) Replay(ctx context.Context, server racelab.Server, how Contro
 		return out, err
 	}
 	judge := s.Search([]*Cell{cell}).Judge
-	out.Judgement, err = judge.Judge(ctx, h)
+	if out.Judgement, err = judge.Judge(ctx, h); err == nil && out.Judgement.Broken {
+		out.Judgement.Serial, err = judge.Explained(ctx, h)
+	}
 	return out, err
 }
 

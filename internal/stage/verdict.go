@@ -21,16 +21,22 @@ func (o Explored) Verdict(x Exploration, lost error) (racelab.VerdictKind, strin
 		return racelab.Unknown, "the same schedule gave different histories: " + uncontrolled
 	case lost != nil:
 		return racelab.Unknown, lost.Error()
+	case o.Violations > 0 && o.Witness == nil:
+		return racelab.Unknown, fmt.Sprintf("the budget (%s) was used up before the finding was run again", x.budget())
 	case o.Violations > 0:
 		return racelab.Unknown, "the finding could not be replayed"
 	case x.Part.Of > 0:
 		return racelab.Unknown, fmt.Sprintf("this is part %s of a search: --resume puts the parts together", x.Part)
-	case o.OutOfTime || x.Random > 0 && o.Schedules < o.Serial+x.Random || !o.Complete && x.Random == 0 && !(x.Bound != nil && o.Bounded):
+	case x.Random > 0 && o.Schedules < x.Random || !o.Complete && x.Random == 0 && !(x.Bound != nil && o.Bounded):
 		schedules := "1 schedule"
 		if o.Schedules != 1 {
 			schedules = fmt.Sprintf("%d schedules", o.Schedules)
 		}
-		return racelab.Unknown, fmt.Sprintf("the budget (%s) was used up after %s, none of them a violation", x.budget(), schedules)
+		why := fmt.Sprintf("the budget (%s) was used up after %s, none of them a violation", x.budget(), schedules)
+		if o.Undecided {
+			why += "; one more is, unless a serial order that was not run explains it"
+		}
+		return racelab.Unknown, why
 	case !o.Conflicted:
 		return racelab.Holds, "nothing conflicted"
 	}

@@ -1,0 +1,94 @@
+package check_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/check"
+)
+
+// queue judges runs of n calls, which each return their place in the order;
+// ran are the orders of the serial runs.
+func queue(n int, ran *[][]racelab.CallID) *check.Judge {
+	j := &check.Judge{Scenario: &racelab.Scenario{}}
+	for i := range n {
+		j.Calls = append(j.Calls, []racelab.CallID{racelab.Letter(i).Call(1)})
+	}
+	j.Serial = func(_ context.Context, order []racelab.CallID) (h racelab.History, err error) {
+		*ran = append(*ran, order)
+		for i := range n {
+			call := racelab.Letter(i).Call(1)
+			if at := slices.Index(order, call); at >= 0 {
+				op := racelab.Op{Session: racelab.Letter(i), Call: call}
+				h.Events = append(h.Events, racelab.Event{Kind: racelab.Returned, Op: op, Result: racelab.Result{Class: racelab.OK, Value: int64(at)}})
+			}
+		}
+		return h, nil
+	}
+	return j
+}
+
+func TestNoMoreSerialRunsAreMadeThanItTakesToJudge(t *testing.T) {
+	var ran [][]racelab.CallID
+	j := queue(3, &ran)
+	judge := func(places ...racelab.Value) check.Judgement {
+		t.Helper()
+		v, err := j.Judge(t.Context(), history(nil, places...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	if v := judge(int64(0), int64(2), int64(1)); !v.Serial || v.Violated || len(ran) != 2 {
+		t.Errorf("the second order explains it, and %d were run: %+v", len(ran), v)
+	}
+	if v := judge(int64(0), int64(1), int64(2)); !v.Serial || len(ran) != 2 {
+		t.Errorf("what was run explains it, and %d were: %+v", len(ran), v)
+	}
+	if v := judge(int64(0), int64(0), int64(0)); v.Serial || !v.Violated || len(ran) != 6 {
+		t.Errorf("no order explains it, and %d were run: %+v", len(ran), v)
+	}
+	want := [][]racelab.CallID{
+		{"A.1", "B.1", "C.1"}, {"A.1", "C.1", "B.1"}, {"B.1", "A.1", "C.1"}, {"B.1", "C.1", "A.1"}, {"C.1", "A.1", "B.1"}, {"C.1", "B.1", "A.1"},
+	}
+	if diff := cmp.Diff(want, ran); diff != "" {
+		t.Errorf("the orders (-want +got):\n%s", diff)
+	}
+}
+
+// What no serial order explains is a violation only if all of them were run;
+// what does not keep an invariant always is one.
+func TestARunIsUndecidedWhileSerialOrdersAreLeft(t *testing.T) {
+	var ran [][]racelab.CallID
+	j := queue(8, &ran) // 40,320 orders
+	j.Stop = func() bool { return len(ran) == 10 }
+	never := history(nil, slices.Repeat([]racelab.Value{int64(0)}, 8)...)
+	if v, err := j.Judge(t.Context(), never); !errors.Is(err, check.ErrStopped) || v.Violated || len(ran) != 10 {
+		t.Errorf("after %d serial runs it is %+v, %v", len(ran), v, err)
+	}
+	j.Scenario = &racelab.Scenario{Invariants: []racelab.Invariant{{Name: "never", Measure: func(racelab.State) (int64, int64, error) { return 0, 1, nil }}}}
+	if v, err := j.Judge(t.Context(), never); err != nil || !v.Violated || !v.Broken || len(ran) != 10 {
+		t.Errorf("after %d serial runs it is %+v, %v", len(ran), v, err)
+	}
+}
+
+// Calls that were all refused did nothing, and nothing is what explains them.
+func TestRefusedCallsAreHeldAgainstNoCallAtAll(t *testing.T) {
+	var ran [][]racelab.CallID
+	j := queue(2, &ran)
+	h := history(nil, nil, nil)
+	for i := range h.Events {
+		h.Events[i].Result.Class = racelab.Refused
+	}
+	if v, err := j.Judge(t.Context(), h); err != nil || !v.Serial {
+		t.Errorf("it is %+v, %v", v, err)
+	}
+	if len(ran) != 1 || ran[0] == nil || len(ran[0]) != 0 {
+		t.Errorf("serial runs of %v, which must be no call, and not nil: that is all", ran)
+	}
+}
