@@ -352,10 +352,6 @@ func (r *Relation) tablesIn(tokens []sqltext.Token) (named []string, ok bool) {
 	list := []bool{false} // whether commas stand between tables, by brackets
 	for i, t := range tokens {
 		top := len(list) - 1
-		next := ""
-		if i+1 < len(tokens) {
-			next = tokens[i+1].Text
-		}
 		switch {
 		case t.Text == "(":
 			list = append(list, expected)
@@ -364,7 +360,7 @@ func (r *Relation) tablesIn(tokens []sqltext.Token) (named []string, ok bool) {
 		case t.Text == ",":
 			expected = list[top]
 		case t.Is("FROM"), t.Is("JOIN"), t.Is("USING"), t.Is("UPDATE") && i == 0:
-			expected, list[top] = !(t.Is("USING") && next == "("), true
+			expected, list[top] = true, true
 		case t.Is("INTO"):
 			expected = true
 		case t.Is("SELECT"), t.Is("WHERE"), t.Is("SET"), t.Is("VALUES"), t.Is("GROUP"), t.Is("ORDER"), t.Is("HAVING"), t.Is("LIMIT"), t.Is("FOR"):
@@ -372,7 +368,8 @@ func (r *Relation) tablesIn(tokens []sqltext.Token) (named []string, ok bool) {
 		case t.Kind == sqltext.Word || t.Kind == sqltext.Name:
 			name := strings.ToLower(t.Inside())
 			table, is := r.Schema.Table(name)
-			if is && table.Hidden || expected && (!is || next == ".") {
+			qualified := i+1 < len(tokens) && tokens[i+1].Text == "."
+			if is && table.Hidden || expected && (!is || qualified) {
 				return nil, false
 			}
 			if is && !slices.Contains(named, name) {
