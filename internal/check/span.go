@@ -353,17 +353,20 @@ func (r *Relation) tablesIn(tokens []sqltext.Token) (named []string, ok bool) {
 	for i, t := range tokens {
 		top := len(list) - 1
 		switch {
-		case t.Text == "(":
-			list = append(list, expected)
-		case t.Text == ")":
-			list = list[:max(top, 1)]
-		case t.Text == ",":
-			expected = list[top]
+		case t.Kind == sqltext.Symbol: // an argument's value may look like one
+			switch t.Text {
+			case "(":
+				list = append(list, expected)
+			case ")":
+				list = list[:max(top, 1)]
+			case ",":
+				expected = list[top]
+			}
 		case t.Is("FROM"), t.Is("JOIN"), t.Is("USING"), t.Is("UPDATE") && i == 0:
 			expected, list[top] = true, true
 		case t.Is("INTO"):
 			expected = true
-		case t.Is("SELECT"), t.Is("WHERE"), t.Is("SET"), t.Is("VALUES"), t.Is("GROUP"), t.Is("ORDER"), t.Is("HAVING"), t.Is("LIMIT"), t.Is("FOR"):
+		case t.Is("SELECT"), t.Is("WHERE"), t.Is("SET"), t.Is("VALUES"), t.Is("GROUP"), t.Is("ORDER"), t.Is("HAVING"), t.Is("LIMIT"), t.Is("FOR"), t.Is("RETURNING"):
 			expected, list[top] = false, false
 		case t.Kind == sqltext.Word || t.Kind == sqltext.Name:
 			name := strings.ToLower(t.Inside())

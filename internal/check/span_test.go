@@ -43,14 +43,15 @@ func TestOnlyTablesThatAreKnownAreFollowed(t *testing.T) {
 		"SELECT item.n FROM item JOIN event ON event.id = abs(item.id), item i": true,
 		"INSERT INTO item (id, n) VALUES (1, 2), (3, 4)":                        true,
 		"SELECT COUNT(*) FROM item WHERE n IN (1, 2) ORDER BY id, n":            true,
-		"SELECT n FROM other":            false,
-		"SELECT item.n FROM item, other": false,
-		"SELECT item.n FROM item, (SELECT n FROM event WHERE id = 1) e, o": false,
-		"SELECT item.n FROM (item CROSS JOIN event), other":                false,
-		"SELECT item.n FROM (other CROSS JOIN item)":                       false,
-		"SELECT n FROM item.event":                                         false, // a schema's name
-		"UPDATE item, other SET other.n = 1":                               false,
-		"INSERT other VALUES (1)":                                          false,
+		"DELETE FROM item RETURNING id, n":                                      true,
+		"SELECT n FROM other":                                                   false,
+		"SELECT item.n FROM item, other":                                        false,
+		"SELECT item.n FROM item, (SELECT n FROM event WHERE id = 1) e, o":      false,
+		"SELECT item.n FROM (item CROSS JOIN event), other":                     false,
+		"SELECT item.n FROM (other CROSS JOIN item)":                            false,
+		"SELECT n FROM item.event":                                              false, // a schema's name
+		"UPDATE item, other SET other.n = 1":                                    false,
+		"INSERT other VALUES (1)":                                               false,
 	} {
 		s := r.statement(racelab.Op{Kind: racelab.Exec, Text: text})
 		if got := len(s.main) == 0 || s.main[0].table != everything; got != followed {
