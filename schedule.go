@@ -135,3 +135,14 @@ func isSession(s string) bool {
 	}
 	return s != ""
 }
+
+// Onward is the choice without preemption among those that are ready: the last
+// session's, or, if it has none, the first.
+func Onward(last SessionID, ready []Choice) Choice {
+	for _, c := range ready {
+		if c.Session == last && !c.Tick {
+			return c
+		}
+	}
+	return ready[0]
+}

@@ -13,7 +13,12 @@ type TableSchema struct {
 	// which values are the same.
 	Integers   []string
 	Unique     [][]string // the columns of each unique key, the primary key first
+	Primary    bool       // the first of them is the primary key
 	References []Reference
+	// Heap says that rows lie in the order in which they were written, and come
+	// in it where no other is asked for; it is not said where locks keep writes
+	// of one table apart anyway.
+	Heap bool
 	// Hidden says that statements touch more than they name: the table has
 	// triggers or rules, or is a view.
 	Hidden bool

@@ -22,11 +22,19 @@ func isolation(l racelab.Level) racelab.Isolation {
 // Indexes on expressions or on a part of the rows, and those that exclude by
 // another operator than equality, have no columns that could be compared: they
 // may forbid any two rows. What is checked only at the COMMIT, and policies,
-// which may read other tables, are not followed.
+// which may read other tables, are not followed, nor which of several tables of
+// one name, in different schemas, a statement means. A number from a sequence
+// shows who came first: where it is no key of its table by itself, nothing else
+// says so.
 const schemaQuery = `
 	SELECT lower(c.relname), c.relkind NOT IN ('r', 'p') OR c.relhasrules OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)
 			OR c.relrowsecurity OR EXISTS (SELECT FROM pg_constraint WHERE condeferred AND c.oid IN (conrelid, confrelid))
-			OR c.relkind = 'p' OR c.relispartition OR EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid),
+			OR EXISTS (SELECT FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+				WHERE a.attrelid = c.oid AND (a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE '%nextval%')
+					AND (pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname) IS NULL
+						OR NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisunique AND indpred IS NULL AND indkey::text = a.attnum::text)))
+			OR count(*) OVER (PARTITION BY lower(c.relname)) > 1 OR c.relkind = 'p' OR c.relispartition OR EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid),
+		EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary),
 		array_to_string(ARRAY(SELECT lower(attname) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND attgenerated = ''
 			AND atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)), ','),
 		array_to_string(ARRAY(SELECT '=' || array_to_string(ARRAY(SELECT lower(a.attname) FROM unnest(i.indkey) WITH ORDINALITY AS k (n, at)
@@ -47,9 +55,9 @@ func (w *world) Schema(ctx context.Context) (s racelab.Schema, err error) {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		t := racelab.TableSchema{}
+		t := racelab.TableSchema{Heap: true}
 		var integers, keys, links string
-		if err := rows.Scan(&t.Name, &t.Hidden, &integers, &keys, &links); err != nil {
+		if err := rows.Scan(&t.Name, &t.Hidden, &t.Primary, &integers, &keys, &links); err != nil {
 			return s, fmt.Errorf("read the schema: %w", err)
 		}
 		t.Integers = list(integers)

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/sqltext"
@@ -22,7 +23,7 @@ type Relation struct {
 	Without Rule
 
 	texts map[string]statementText
-	moved map[string]bool            // tables in which rows come and go, as far as runs have shown
+	facts map[string]bool            // what runs have shown: tables in which rows come and go, and orders that show
 	seen  map[racelab.Choice][]touch // what was read of a snapshot, in any run
 }
 
@@ -38,12 +39,13 @@ const (
 	UniqueKeys                   // rows with the same key may not stand side by side
 	Gaps                         // what is looked for and not there is locked with what is around it
 	Checks                       // serializable transactions are checked against each other
+	Heaps                        // rows lie in the order in which they were written
 )
 
 // Rules are all of them.
 var Rules = map[string]Rule{
 	"publishing": Publishing, "snapshots": Snapshots, "foreign keys": ForeignKeys, "waiting": Waiting, "freeing": Freeing,
-	"unique keys": UniqueKeys, "gaps": Gaps, "checks": Checks,
+	"unique keys": UniqueKeys, "gaps": Gaps, "checks": Checks, "heaps": Heaps,
 }
 
 func (r *Relation) has(rule Rule) bool { return r.Without&rule == 0 }
@@ -125,7 +127,13 @@ func (r *Relation) Steps(h racelab.History) []Step {
 			}
 		case racelab.Left:
 			t := r.transaction(open, e.Op)
-			blind = blind || !t.open && e.Op.Conn != "" && r.text(e.Op).verb == "SAVEPOINT" // SQLite's may begin a transaction
+			switch {
+			case e.Op.Kind == racelab.Begin: // MariaDB's commits what is open
+				blind = blind || t.open
+			case e.Op.Kind == racelab.Query, e.Op.Kind == racelab.Exec:
+				blind = blind || !t.open && r.text(e.Op).verb == "SAVEPOINT" // SQLite's may begin a transaction
+				r.learn(e.Op, e.Result, entered[e.Op.Name()] < at)
+			}
 			s := &steps[at]
 			add(e.Op, e.Result, t, at)
 			if e.Op.Session != s.Choice.Session {
@@ -189,8 +197,70 @@ func (r *Relation) seenBy(step racelab.Choice, spans []touch) []touch {
 // its level.
 func (r *Relation) blind(h racelab.History) bool {
 	return slices.ContainsFunc(h.Events, func(e racelab.Event) bool {
-		return e.Kind == racelab.Left && (e.Op.Kind == racelab.Query || e.Op.Kind == racelab.Exec) && r.text(e.Op).blind
+		if e.Kind != racelab.Left {
+			return false
+		}
+		switch e.Op.Kind {
+		case racelab.Query, racelab.Exec:
+			return r.text(e.Op).blind
+		case racelab.Begin:
+			return strings.Contains(strings.TrimRight(e.Op.Text, "; "), ";") // more stands behind it
+		case racelab.Commit, racelab.Rollback:
+			return !endsPlainly(e.Op)
+		}
+		return false
 	})
+}
+
+// endsPlainly reports whether a transaction is over and nothing else: AND CHAIN
+// begins the next one.
+func endsPlainly(op racelab.Op) bool {
+	words := sqltext.Words(op.Text)
+	for i, w := range words {
+		last := i > 0 && i == len(words)-1 && w.Text == ";"
+		if !last && !slices.ContainsFunc([]string{"COMMIT", "END", "ROLLBACK", "WORK", "TRANSACTION"}, w.Is) {
+			return false
+		}
+	}
+	return true
+}
+
+// learn notes what a statement shows of the order in which rows lie. Where
+// several are met, the first may be another one elsewhere.
+func (r *Relation) learn(op racelab.Op, result racelab.Result, waited bool) {
+	if op.Conn == "" || !r.has(Heaps) {
+		return
+	}
+	s := r.text(op)
+	several := waited || result.Class != racelab.OK || result.Affected > 1 || result.Rows != nil && len(result.Rows.Rows) > 1
+	var shown []span
+	if s.shows == yes || s.shows == maybe && several {
+		shown = s.main
+	}
+	for _, m := range s.others {
+		if m.whole { // a cascade meets them one after another
+			shown = append(slices.Clip(shown), m)
+		}
+	}
+	for _, t := range r.Schema.Tables {
+		if t.Heap && slices.ContainsFunc(shown, func(m span) bool { return m.table == t.Name || m.table == everything }) {
+			r.facts[orderOf(t.Name)] = true
+		}
+	}
+}
+
+// orderOf is what the writes of a heap have in common: they come one after
+// another.
+func orderOf(table string) string { return "the order of " + table }
+
+// inOrder are the touches of a write by which others see when it was.
+func (r *Relation) inOrder(spans []span) (touches []touch) {
+	for _, m := range spans {
+		if r.facts[orderOf(m.table)] {
+			touches = append(touches, touch{writes, all(orderOf(m.table))})
+		}
+	}
+	return touches
 }
 
 // transaction returns what an operation is in: a transaction of its own if
@@ -244,7 +314,7 @@ func (r *Relation) effects(op racelab.Op, result racelab.Result, t *tx, at int) 
 		if t.isolation.Checked && r.has(Checks) {
 			m = all(m.table)
 		}
-		if locks && t.isolation.Ranges && r.has(Gaps) && (!s.keyed || !found(result) || r.moved[m.table]) {
+		if locks && t.isolation.Ranges && r.has(Gaps) && (!s.keyed || !found(result) || r.facts[m.table]) {
 			m = all(m.table)
 		}
 		switch {
@@ -264,6 +334,9 @@ func (r *Relation) effects(op racelab.Op, result racelab.Result, t *tx, at int) 
 			m = all(m.table) // it has looked for a row that is not there
 		}
 		touches = append(touches, t.touch(writes, m)...)
+	}
+	if s.writes {
+		touches = append(touches, r.inOrder(slices.Concat(s.main, s.others))...)
 	}
 	if s.writes && t.isolation.OneWriter {
 		touches = append(touches, t.touch(writes, all("the database"))...)
@@ -346,17 +419,15 @@ func (r *Relation) text(op racelab.Op) statementText {
 	s, ok := r.texts[key]
 	if !ok {
 		s = r.statement(op)
-		if r.texts == nil {
-			r.texts, r.moved = map[string]statementText{}, map[string]bool{}
-		}
+		r.Know(nil)
 		for _, m := range s.main {
 			if s.writes && (m.whole || m.rows != nil || s.verb != "UPDATE") {
-				r.moved[m.table] = true
+				r.facts[m.table] = true
 			}
 		}
 		for _, m := range s.others {
 			if m.whole { // a cascade
-				r.moved[m.table] = true
+				r.facts[m.table] = true
 			}
 		}
 		r.texts[key] = s
@@ -364,21 +435,22 @@ func (r *Relation) text(op racelab.Op) statementText {
 	return s
 }
 
-// Learned counts the tables in which rows come and go. When a run shows another
+// Learned counts what runs have shown: the tables in which rows come and go,
+// and those of which it shows in which order rows lie. When a run shows another
 // one, earlier runs were read with too few dependencies.
-func (r *Relation) Learned() int { return len(r.moved) }
+func (r *Relation) Learned() int { return len(r.facts) }
 
-// Moved lists these tables, and Know takes them from an earlier search, whose
-// runs are not read again.
-func (r *Relation) Moved() []string { return slices.Sorted(maps.Keys(r.moved)) }
+// Facts lists what runs have shown, and Know takes it from an earlier search,
+// whose runs are not read again.
+func (r *Relation) Facts() []string { return slices.Sorted(maps.Keys(r.facts)) }
 
 // Know adds to what runs have shown.
-func (r *Relation) Know(moved []string) {
+func (r *Relation) Know(facts []string) {
 	if r.texts == nil {
-		r.texts, r.moved = map[string]statementText{}, map[string]bool{}
+		r.texts, r.facts = map[string]statementText{}, map[string]bool{}
 	}
-	for _, t := range moved {
-		r.moved[t] = true
+	for _, f := range facts {
+		r.facts[f] = true
 	}
 }
 

@@ -129,6 +129,9 @@ type statementText struct {
 	session bool // nothing but the session itself
 	keyed   bool // main is the row of a unique key, if a row is found
 	blind   bool // what follows is not what it seems
+	// shows says whether it shows, or locks, rows in the order in which they
+	// lie; maybe is if it meets several.
+	shows certainty
 }
 
 // statement reads a statement. What it does not understand touches everything.
@@ -137,7 +140,7 @@ func (r *Relation) statement(op racelab.Op) statementText {
 	if n := len(tokens); n > 0 && tokens[n-1].Text == ";" {
 		tokens = tokens[:n-1]
 	}
-	unknown := statementText{main: []span{all(everything)}, locks: true, writes: true}
+	unknown := statementText{main: []span{all(everything)}, locks: true, writes: true, shows: yes}
 	if len(tokens) == 0 {
 		return statementText{session: true}
 	}
@@ -165,6 +168,7 @@ func (r *Relation) statement(op racelab.Op) statementText {
 	if !ok {
 		return unknown
 	}
+	s.shows = r.showsOrder(tokens, named)
 	if !isSimple(tokens, reg) || len(named) > 1 {
 		for _, t := range named {
 			s.main = append(s.main, all(t))
@@ -203,6 +207,9 @@ func (r *Relation) statement(op racelab.Op) statementText {
 			return !slices.ContainsFunc(key, func(c string) bool { _, ok := equal[c]; return !ok || !slices.Contains(t.Integers, c) })
 		})
 	}
+	if s.keyed {
+		s.shows = no
+	}
 	s.main = []span{main}
 	if s.writes {
 		s.others = r.related(t, main, verb, reg.upsert)
@@ -211,6 +218,60 @@ func (r *Relation) statement(op racelab.Op) statementText {
 		return unknown
 	}
 	return s
+}
+
+// showsOrder reports whether a statement shows in which order rows lie, or
+// meets them in it. Rows that are sorted by the primary key it does not, nor an
+// INSERT of rows that are given.
+func (r *Relation) showsOrder(tokens []sqltext.Token, named []string) certainty {
+	selects := slices.ContainsFunc(tokens, func(t sqltext.Token) bool { return t.Is("SELECT") })
+	switch {
+	case !selects && (tokens[0].Is("INSERT") || tokens[0].Is("REPLACE")):
+		return no
+	case len(named) == 1 && r.isSorted(tokens, named[0]):
+		return no
+	case slices.ContainsFunc(tokens, func(t sqltext.Token) bool {
+		return slices.ContainsFunc([]string{"LIMIT", "OFFSET", "FETCH", "DISTINCT"}, t.Is)
+	}):
+		return yes
+	}
+	return maybe
+}
+
+// isSorted reports whether a statement is SELECT columns FROM table, sorted by
+// at least the primary key: one without NULLs, of which two would have no order.
+func (r *Relation) isSorted(tokens []sqltext.Token, table string) bool {
+	t, _ := r.Schema.Table(table)
+	from, order := find(tokens, "FROM"), find(tokens, "ORDER")
+	if !t.Primary || order+1 >= len(tokens) || from+2 >= len(tokens) || !tokens[from+2].Is("WHERE") && from+2 != order || slices.ContainsFunc(tokens[1:], func(t sqltext.Token) bool {
+		return slices.ContainsFunc([]string{"SELECT", "JOIN", "GROUP", "UNION"}, t.Is)
+	}) {
+		return false
+	}
+	for _, item := range split(tokens[1:from], ",") {
+		if _, ok := columnIn(item); !ok && (len(item) != 1 || item[0].Text != "*") {
+			return false // a name that is sorted by may be this one's
+		}
+	}
+	sorted := tokens[order+2:]
+	for i, t := range sorted {
+		if slices.ContainsFunc([]string{"LIMIT", "OFFSET", "FETCH", "FOR", "LOCK"}, t.Is) {
+			sorted = sorted[:i]
+			break
+		}
+	}
+	var by []string
+	for _, item := range split(sorted, ",") {
+		if last := len(item) - 1; last > 0 && (item[last].Is("ASC") || item[last].Is("DESC")) {
+			item = item[:last]
+		}
+		column, ok := columnIn(item)
+		if !ok {
+			break
+		}
+		by = append(by, column)
+	}
+	return !slices.ContainsFunc(t.Unique[0], func(c string) bool { return !slices.Contains(by, c) })
 }
 
 // hidden reports whether a table touches more than is named: a cascade may set
@@ -287,24 +348,40 @@ func (r *Relation) family(table string) []span {
 // tablesIn lists the tables that are named, and reports whether that is all
 // that is touched.
 func (r *Relation) tablesIn(tokens []sqltext.Token) (named []string, ok bool) {
+	expected := false     // what comes next is a table, and not, say, a view
+	list := []bool{false} // whether commas stand between tables, by brackets
 	for i, t := range tokens {
-		if t.Kind != sqltext.Word && t.Kind != sqltext.Name {
-			continue
-		}
-		name := strings.ToLower(t.Inside())
-		table, is := r.Schema.Table(name)
-		if is && table.Hidden {
-			return nil, false
-		}
-		if is && !slices.Contains(named, name) {
-			named = append(named, name)
-		}
-		// What stands where a table's name does must be one: a view is not.
-		if i > 0 && !is && slices.ContainsFunc([]string{"FROM", "JOIN", "INTO", "UPDATE", "USING"}, tokens[i-1].Is) && !(i > 1 && tokens[i-1].Is("UPDATE") && !tokens[0].Is("UPDATE")) {
-			return nil, false
+		top := len(list) - 1
+		switch {
+		case t.Kind == sqltext.Symbol: // an argument's value may look like one
+			switch t.Text {
+			case "(":
+				list = append(list, expected)
+			case ")":
+				list = list[:max(top, 1)]
+			case ",":
+				expected = list[top]
+			}
+		case t.Is("FROM"), t.Is("JOIN"), t.Is("USING"), t.Is("UPDATE") && i == 0:
+			expected, list[top] = true, true
+		case t.Is("INTO"):
+			expected = true
+		case t.Is("SELECT"), t.Is("WHERE"), t.Is("SET"), t.Is("VALUES"), t.Is("GROUP"), t.Is("ORDER"), t.Is("HAVING"), t.Is("LIMIT"), t.Is("FOR"), t.Is("RETURNING"):
+			expected, list[top] = false, false
+		case t.Kind == sqltext.Word || t.Kind == sqltext.Name:
+			name := strings.ToLower(t.Inside())
+			table, is := r.Schema.Table(name)
+			qualified := i+1 < len(tokens) && tokens[i+1].Text == "."
+			if is && table.Hidden || expected && (!is || qualified) {
+				return nil, false
+			}
+			if is && !slices.Contains(named, name) {
+				named = append(named, name)
+			}
+			expected = false
 		}
 	}
-	return named, true
+	return named, len(named) > 0 || tokens[0].Is("SELECT")
 }
 
 // plainCalls reports whether all functions called are known to touch nothing.

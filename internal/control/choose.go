@@ -25,22 +25,16 @@ func (d *Director) choose(ready []racelab.Choice) (*seat, racelab.Choice, error)
 	case d.Then != nil:
 		c = d.Then(ready)
 	default:
-		c = onward(d.last, ready)
+		var last racelab.SessionID
+		if d.last != nil {
+			last = d.last.script.Session
+		}
+		c = racelab.Onward(last, ready)
 	}
 	if c.Tick {
 		return nil, c, nil
 	}
 	return d.seat(c.Session), c, nil
-}
-
-// onward is the choice without preemption: the last session, or the lowest.
-func onward(last *seat, ready []racelab.Choice) racelab.Choice {
-	for _, r := range ready {
-		if last != nil && r.Session == last.script.Session {
-			return r
-		}
-	}
-	return ready[0]
 }
 
 // ready lists the choices there are, in the order of the sessions, and last

@@ -307,7 +307,7 @@ func (r *recall) find(t todo) (racelab.History, bool) {
 			case i < len(schedule):
 				same = d.chosen == schedule[i]
 			case then == nil:
-				same = d.chosen == onward(last, d.ready)
+				same = d.chosen == racelab.Onward(last, d.ready)
 			}
 			if !d.chosen.Tick {
 				last = d.chosen.Session
@@ -318,14 +318,4 @@ func (r *recall) find(t todo) (racelab.History, bool) {
 		}
 	}
 	return racelab.History{}, false
-}
-
-// onward is the choice without preemption: the last session, or the lowest.
-func onward(last racelab.SessionID, ready []racelab.Choice) racelab.Choice {
-	for _, c := range ready {
-		if c.Session == last {
-			return c
-		}
-	}
-	return ready[0]
 }

@@ -27,7 +27,7 @@ type Frontier struct {
 	Items       []savedItem `json:"items"` // to be run, the next one first
 	Nodes       []savedNode `json:"nodes,omitempty"`
 	Cut         bool        `json:"cut"`
-	Moved       []string    `json:"moved,omitempty"` // what the relation knew: tables in which rows come and go
+	Facts       []string    `json:"moved,omitempty"` // what the relation knew
 	Sum         string      `json:"sum"`             // of all the rest: a search must not go on with what was damaged
 }
 
@@ -161,7 +161,7 @@ func Merge(parts []Frontier) (Frontier, error) {
 	for _, p := range parts {
 		// What a part has run without knowing a dependency that another has
 		// seen may lack something: then nothing is known to be done.
-		if !slices.Equal(p.Moved, m.Moved) {
+		if !slices.Equal(p.Facts, m.Facts) {
 			return Frontier{Schema: m.Schema, Fingerprint: m.Fingerprint, Method: m.Method}, nil
 		}
 	}
@@ -289,7 +289,7 @@ func (s *Search) save(r *result, a agenda) Frontier {
 			f.Items = append(f.Items, it.save())
 		}
 	case *reduction:
-		f.Moved = s.Relation.Moved()
+		f.Facts = s.Relation.Facts()
 		saved := map[*node]bool{}
 		queue := slices.Clone(a.queue)
 		slices.Reverse(queue)
@@ -352,7 +352,7 @@ func (s *Search) load(f Frontier, serial []racelab.History) (agenda, error) {
 	for _, h := range serial {
 		s.Relation.Steps(h)
 	}
-	s.Relation.Know(f.Moved)
+	s.Relation.Know(f.Facts)
 	a.learned = s.Relation.Learned()
 	nodes := map[string]*node{}
 	saved := slices.Clone(f.Nodes)

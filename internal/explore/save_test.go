@@ -38,7 +38,7 @@ func TestPartsAreMergedOnlyIfTheyAreAllOfOneDivision(t *testing.T) {
 // What one part has run without a dependency that another has seen is done again.
 func TestPartsThatKnewDifferentDependenciesBeginAgain(t *testing.T) {
 	one, two := part("1/2"), part("2/2")
-	two.Moved = []string{"ledger"}
+	two.Facts = []string{"ledger"}
 	if m, err := Merge([]Frontier{one, two}); err != nil || m.Begun {
 		t.Errorf("got %+v, %v", m, err)
 	}
