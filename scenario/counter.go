@@ -21,9 +21,17 @@ is needed for a race: a read and a write that are two steps are enough.`,
 		{
 			Name:    "read-modify-write",
 			Summary: "read the number, add, write it back",
-			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "lost-update"}},
-			Process: func(m *racelab.Memory) any { return mem.NewVar(m, "number", int64(0)) },
+			Expect:  []racelab.Expect{{Result: racelab.CellViolated}},
+			Fix:     []string{"locked"},
+			Process: newCounter,
 			Body:    map[string]racelab.Body{"adder": counterReadModifyWrite},
+		},
+		{
+			Name:    "locked",
+			Summary: "the same three steps with a mutex around them",
+			Safe:    true,
+			Process: newCounter,
+			Body:    map[string]racelab.Body{"adder": counterLocked},
 		},
 	},
 }
@@ -33,8 +41,29 @@ is needed for a race: a read and a write that are two steps are enough.`,
 // the other has written adds to the old number, and the later write wins: 40 or
 // 30 is left, and not 70.
 func counterReadModifyWrite(_ context.Context, env *racelab.Env) (racelab.Value, error) {
-	number := env.Process.(*mem.Var[int64])
-	n := number.Load()
-	number.Store(n + env.Args.Int("amount"))
+	c := env.Process.(*sharedCounter)
+	n := c.number.Load()
+	c.number.Store(n + env.Args.Int("amount"))
 	return nil, nil
+}
+
+// Whoever wants to add takes the mutex first and gives it back when the sum is
+// written. The three steps are still three, but nobody else is between them.
+func counterLocked(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+	c := env.Process.(*sharedCounter)
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	n := c.number.Load()
+	c.number.Store(n + env.Args.Int("amount"))
+	return nil, nil
+}
+
+// A sharedCounter is what the threads have in common.
+type sharedCounter struct {
+	number *mem.Var[int64]
+	mutex  *mem.Mutex
+}
+
+func newCounter(m *racelab.Memory) any {
+	return &sharedCounter{mem.NewVar(m, "number", int64(0)), mem.NewMutex(m, "number's mutex")}
 }

@@ -24,7 +24,7 @@ import (
 // A private server that is killed in the middle of an exploration is said, with
 // exit code 4, and neither a process of it nor a folder stays behind.
 func TestACommandWhoseServerIsKilledSaysSoAndCleansUp(t *testing.T) {
-	for _, e := range dsn.Engines {
+	for _, e := range dsn.SQL {
 		if e.Dialect.Features&racelab.Concurrent == 0 {
 			continue // it has no server
 		}

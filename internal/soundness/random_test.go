@@ -41,7 +41,7 @@ func TestReducedFindsWhatBruteForceFindsInAnyProgram(t *testing.T) {
 
 // onEngines runs a test on each engine, all at once.
 func onEngines(t *testing.T, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
-	for _, e := range dsn.Engines {
+	for _, e := range dsn.SQL {
 		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
 			enginetest.Require(t, e)
