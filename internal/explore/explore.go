@@ -58,6 +58,9 @@ type Search struct {
 	Part        Part      // of the search that is to be done
 	Left        *Frontier // after Run: what is left
 	divided     bool      // the part has come to its share
+	// spare are the events of runs that nobody looks at any more: a finding
+	// has its own.
+	spare [][]racelab.Event
 	// Unfit reports whether an error only says that a schedule cannot be run.
 	Unfit  func(error) bool
 	Judged func(racelab.History) // told of each run that was judged, in order; may be nil
@@ -249,6 +252,9 @@ func (s *Search) work(ctx context.Context, r *result, a agenda, known *recall) (
 				}
 			}
 			a.ran(todos[i], h)
+			if fresh[i] && !hunts {
+				s.spare = append(s.spare, h.Events)
+			}
 		}
 		if s.Tell != nil {
 			s.Tell(r.Schedules, r.Schedules+a.len())
@@ -285,6 +291,13 @@ func (s *Search) runAll(ctx context.Context, todos []todo, known *recall) (histo
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	histories, fresh = make([]racelab.History, len(todos)), make([]bool, len(todos))
+	plans := make([]Plan, len(todos))
+	for i, t := range todos {
+		plans[i] = Plan{Schedule: t.schedule(), Then: t.onward(), Faults: s.Faults > 0}
+		if n := len(s.spare); n > 0 {
+			plans[i].Events, s.spare = s.spare[n-1], s.spare[:n-1]
+		}
+	}
 	next := make(chan int)
 	var workers sync.WaitGroup
 	for _, run := range s.Runners {
@@ -294,8 +307,7 @@ func (s *Search) runAll(ctx context.Context, todos []todo, known *recall) (histo
 					continue
 				}
 				var err error
-				plan := Plan{Schedule: todos[i].schedule(), Then: todos[i].onward(), Faults: s.Faults > 0}
-				if histories[i], err = run(ctx, plan); err != nil {
+				if histories[i], err = run(ctx, plans[i]); err != nil {
 					cancel(err) // what one worker cannot run the others need not
 				}
 			}

@@ -93,7 +93,10 @@ func faultsIn(choices []racelab.Choice) (n int) {
 // cost is what a choice adds to a schedule's rank: 1 if it preempts, because
 // the last session could have gone on, and 1 for a fault.
 func cost(last racelab.SessionID, next racelab.Choice, ready []racelab.Choice) int {
-	n := faultsIn([]racelab.Choice{next})
+	n := 0
+	if next.Fault != racelab.NoFault {
+		n = 1
+	}
 	if last == "" || last == next.Session {
 		return n
 	}
@@ -130,16 +133,24 @@ func ScheduleOf(h racelab.History) racelab.Schedule {
 	return s
 }
 
-func preemptions(h racelab.History) int {
-	n := 0
+// measured counts a run's preemptions and faults, and its changes of session.
+func measured(h racelab.History) (preempted, switches int) {
 	last := racelab.SessionID("")
-	for _, d := range decisionsOf(h) {
-		n += cost(last, d.chosen, d.ready)
-		if !d.chosen.Tick {
-			last = d.chosen.Session
+	for i := range h.Events {
+		c, ok := h.Events[i].Choice()
+		if !ok {
+			continue
 		}
+		preempted += cost(last, c, h.Events[i].Ready)
+		if c.Tick {
+			continue
+		}
+		if last != "" && c.Session != last {
+			switches++
+		}
+		last = c.Session
 	}
-	return n
+	return preempted, switches
 }
 
 // queued is up to how many preemptions items wait in the order in which they

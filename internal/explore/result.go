@@ -79,10 +79,10 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 	}
 	r.Outcomes[at].Count++
 
-	f := findingOf(h, v)
+	preempted, switches := measured(h)
 	if !v.Violated {
-		if r.Passing == nil || f.Schedule.Switches() > r.Passing.Schedule.Switches() {
-			r.Passing = &f
+		if r.Passing == nil || switches > r.Passing.Schedule.Switches() {
+			r.Passing = findingOf(h, v)
 		}
 		return nil
 	}
@@ -90,8 +90,11 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 	if r.FirstFound == 0 {
 		r.FirstFound = r.Schedules
 	}
-	if r.Witness == nil || simpler(f, *r.Witness) {
-		r.Witness = &f
+	if r.Witness != nil && preempted > r.Witness.Preempted {
+		return nil
+	}
+	if f := findingOf(h, v); r.Witness == nil || simpler(*f, *r.Witness) {
+		r.Witness = f
 	}
 	return nil
 }
@@ -102,8 +105,11 @@ func (r *result) forget() {
 	r.outcomes, r.conflicts = map[string]int{}, check.Conflicts{}
 }
 
-func findingOf(h racelab.History, v check.Judgement) Finding {
-	return Finding{Schedule: ScheduleOf(h), History: h, Judgement: v, Preempted: preemptions(h)}
+// findingOf keeps a run, whose own memory the next one may use.
+func findingOf(h racelab.History, v check.Judgement) *Finding {
+	h.Events = slices.Clone(h.Events)
+	preempted, _ := measured(h)
+	return &Finding{Schedule: ScheduleOf(h), History: h, Judgement: v, Preempted: preempted}
 }
 
 // simpler orders findings: fewer preemptions, then fewer switches, then fewer

@@ -406,8 +406,7 @@ func (s *Search) resume(ctx context.Context, r *result, f Frontier) error {
 		if err == nil && v.Violated != violated {
 			err = fmt.Errorf("run %s again: it comes to something else now", schedule)
 		}
-		found := findingOf(h, v)
-		return &found, err
+		return findingOf(h, v), err
 	}
 	var err error
 	if r.Witness, err = again(p.Witness, true); err != nil {

@@ -109,7 +109,7 @@ func (x *shrinking) try(ctx context.Context, judge *check.Judge, schedule racela
 	if err != nil || !v.Violated {
 		return false, err
 	}
-	f := findingOf(h, v)
+	f := *findingOf(h, v)
 	f.Calls = calls
 	if len(f.Calls) == len(x.best.Calls) && !simpler(f, x.best) {
 		return false, nil
