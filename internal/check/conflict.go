@@ -8,8 +8,9 @@ import (
 	"github.com/racelab/racelab"
 )
 
-// A Pair is two operations of different sessions that touch the same table, at
-// least one of them writing. A is of the lower session.
+// A Pair is two operations of different sessions that touch the same table, or
+// the same value of shared memory, at least one of them writing. Of locks it is
+// who takes them. A is of the lower session.
 type Pair struct{ A, B OpName }
 
 // An OpName names an operation: A1.
@@ -35,19 +36,7 @@ func (c *Conflicts) Add(h racelab.History) {
 		writes bool
 	}
 	var uses []use
-	for _, e := range h.Events {
-		if e.Kind != racelab.Left {
-			continue
-		}
-		a, ok := c.accesses[e.Op.Text]
-		if !ok {
-			a = accessOf(racelab.Op{Text: e.Op.Text})
-			c.accesses[e.Op.Text] = a
-		}
-		if a.table == "" {
-			continue
-		}
-		u := use{OpName{e.Op.Session, e.Op.Step}, a.table, a.verb != "SELECT"}
+	add := func(u use) {
 		for _, before := range uses {
 			if before.name.Session == u.name.Session || before.table != u.table || !before.writes && !u.writes {
 				continue
@@ -59,6 +48,27 @@ func (c *Conflicts) Add(h racelab.History) {
 			}
 		}
 		uses = append(uses, u)
+	}
+	for _, e := range h.Events {
+		if e.Kind != racelab.Left || e.Op.Kind == racelab.Release {
+			continue
+		}
+		name := OpName{e.Op.Session, e.Op.Step}
+		if e.Op.Conn == "" && inMemory(e.Op) {
+			for _, t := range e.Op.Touches {
+				add(use{name, "memory " + t.Object, t.Mode&racelab.Writes != 0})
+			}
+			continue
+		}
+		a, ok := c.accesses[e.Op.Text]
+		if !ok {
+			a = accessOf(racelab.Op{Text: e.Op.Text})
+			c.accesses[e.Op.Text] = a
+		}
+		if a.table == "" {
+			continue
+		}
+		add(use{name, a.table, a.verb != "SELECT"})
 	}
 }
 

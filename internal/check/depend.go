@@ -57,6 +57,7 @@ type Step struct {
 	Woke []racelab.SessionID
 
 	waits    bool // its operation has waited, or closed a deadlock
+	pending  bool // it waits for ever: it is what would come next
 	snapshot bool // it decides what a whole transaction sees
 	touches  []touch
 }
@@ -95,7 +96,7 @@ func (r *Relation) Steps(h racelab.History) []Step {
 			results[e.Op.Name()] = e.Result
 		}
 	}
-	var steps []Step
+	var steps, pending []Step
 	open := map[racelab.ConnID]*tx{}
 	var ended []*tx
 	blind := r.blind(h)
@@ -119,6 +120,12 @@ func (r *Relation) Steps(h racelab.History) []Step {
 		case racelab.Ticked:
 			steps[at].touches = []touch{{writes, all(everything)}}
 		case racelab.Waiting:
+			if _, in := entered[e.Op.Name()]; !in {
+				// Nobody lets it in any more. In another order somebody may.
+				choice := racelab.Choice{Session: e.Op.Session, Step: e.Op.Step}
+				pending = append(pending, Step{Choice: choice, pending: true, touches: memoryTouches(e.Op)})
+				continue
+			}
 			if at >= 0 && r.has(Waiting) {
 				steps[at].waits = true
 				add(e.Op, results[e.Op.Name()], r.transaction(open, e.Op), at)
@@ -145,6 +152,7 @@ func (r *Relation) Steps(h racelab.History) []Step {
 			}
 		}
 	}
+	steps = append(steps, pending...)
 	if blind {
 		for i := range steps {
 			steps[i].touches = []touch{{writes, all(everything)}}
@@ -183,6 +191,10 @@ func (r *Relation) seenBy(step racelab.Choice, spans []touch) []touch {
 	r.seen[step] = known
 	return known
 }
+
+// Pending reports whether the step has not been made: its operation waits for
+// ever for what shared memory keeps from it.
+func (s *Step) Pending() bool { return s.pending }
 
 // blind reports whether a run has a statement that changes what the ones after
 // it are, in ways that are not followed here: the transaction that is open, or

@@ -30,12 +30,39 @@ type Judge struct {
 
 // A Judgement is what one run comes to.
 type Judgement struct {
-	Violated bool
+	Violated bool // by what it came to
 	Serial   bool // some serial order explains it
 	Aborted  int  // calls that were aborted
-	Deadlock bool // one of them as a deadlock's victim, or the sessions were stuck
+	Deadlock bool // one of them as a deadlock's victim, or the sessions ended in one
 	Why      string
 	Outcome  Outcome
+	Races    []Race // a finding whatever it came to
+}
+
+// Severity orders judgements: 0 is no finding, and more than that what came to
+// nothing wrong this time, but has a data race.
+func (v Judgement) Severity() int {
+	switch {
+	case v.Violated:
+		return 2
+	case len(v.Races) > 0:
+		return 1
+	}
+	return 0
+}
+
+// Explain names the anomaly of the run that was judged, if it is a finding and
+// there is a name.
+func (v Judgement) Explain(h racelab.History, level racelab.Level) (Anomaly, bool) {
+	if v.Violated {
+		if a, ok := Explain(h, level); ok {
+			return a, true
+		}
+	}
+	if len(v.Races) > 0 {
+		return v.Races[0].anomaly(), true
+	}
+	return Anomaly{}, false
 }
 
 // Runs counts the serial runs so far.
@@ -90,16 +117,27 @@ func (j *Judge) Judge(ctx context.Context, h racelab.History) (Judgement, error)
 		return Judgement{}, err
 	}
 	read := readingOf(h, j.Scenario, j.initial)
-	v := Judgement{Outcome: read.outcome()}
-	stuck := j.stuck(h)
+	v := Judgement{Outcome: read.outcome(), Races: RacesIn(h)}
+	if len(v.Races) > 0 {
+		v.Why = v.Races[0].String()
+	}
 	for _, r := range v.Outcome.Calls {
 		if r.Class.Aborted() {
 			v.Aborted++
 		}
 		v.Deadlock = v.Deadlock || r.Class == racelab.Deadlock
 	}
-	if stuck != "" {
-		v.Violated, v.Deadlock, v.Why = true, true, stuck
+	if a, ok := fatalIn(h.Events); ok {
+		v.Violated, v.Why = true, a.Why
+		return v, nil
+	}
+	if len(openIn(h.Events)) > 0 {
+		v.Violated = true
+		a, ok := stuckIn(h.Events)
+		if v.Why = a.Why; !ok {
+			v.Why = "a call never returned"
+		}
+		v.Deadlock = v.Deadlock || !ok || a.Name == Deadlock
 		return v, nil
 	}
 	if !j.InvariantsOnly {
@@ -110,6 +148,9 @@ func (j *Judge) Judge(ctx context.Context, h racelab.History) (Judgement, error)
 		if !v.Serial {
 			v.Violated = true
 			v.Why = fmt.Sprintf("no serial order gives %s with %s", v.Outcome.Results(nil), v.Outcome.State)
+			if a, ok := panicIn(h.Events); ok {
+				v.Why = a.Why + ", which no serial order gives"
+			}
 		}
 	}
 	measures, err := Invariants(j.Scenario, h.Final)
@@ -136,28 +177,6 @@ func (j *Judge) begin(ctx context.Context) error {
 	}
 	j.begun, j.initial = true, h.Final
 	return nil
-}
-
-// stuck says who waits for whom if some session never returned.
-func (j *Judge) stuck(h racelab.History) string {
-	returned := map[racelab.CallID]bool{}
-	waits := ""
-	for _, e := range h.Events {
-		switch e.Kind {
-		case racelab.Returned:
-			returned[e.Op.Call] = true
-		case racelab.Waiting:
-			waits = fmt.Sprintf("deadlock: %s waits at %s for %v", e.Op.Session, e.Op.Name(), e.On)
-		case racelab.Called:
-			returned[e.Op.Call] = false
-		}
-	}
-	for _, done := range returned {
-		if !done {
-			return waits
-		}
-	}
-	return ""
 }
 
 // explained looks for a set of calls, between those that were done and all,
@@ -214,6 +233,9 @@ func (j *Judge) run(ctx context.Context, in map[racelab.CallID]bool, results []r
 			return fmt.Errorf("run %v one after another: %w", order, err)
 		}
 		j.runs++
+		if len(openIn(h.Events)) > 0 {
+			continue // what it came to explains nothing
+		}
 		j.known[setKey(in, results, readingOf(h, j.Scenario, j.initial))] = true
 	}
 	j.done[set] = true
