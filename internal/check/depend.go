@@ -53,7 +53,8 @@ func (r *Relation) has(rule Rule) bool { return r.Without&rule == 0 }
 type Step struct {
 	Choice racelab.Choice
 	Ready  []racelab.Choice // the choices there were
-	// Woke are the sessions whose waiting operations it let end.
+	// Woke are the sessions whose waiting operations it let end, and the one that
+	// it started.
 	Woke []racelab.SessionID
 
 	waits    bool // its operation has waited, or closed a deadlock
@@ -137,6 +138,9 @@ func (r *Relation) Steps(h racelab.History) []Step {
 			add(e.Op, e.Result, t, at)
 			if e.Op.Session != s.Choice.Session {
 				s.Woke = append(s.Woke, e.Op.Session)
+			}
+			if child, ok := e.Result.Value.(string); ok && e.Op.Kind == racelab.Spawn {
+				s.Woke = append(s.Woke, racelab.SessionID(child))
 			}
 			s.waits = s.waits || e.Result.Class == racelab.Deadlock
 			ending := r.ending(e.Op, e.Result, t)

@@ -41,6 +41,7 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 			r.Classes[result.Class]++
 		}
 	}
+	r.note(h, v.Races)
 	results := v.Outcome.Results(nil)
 	text := results + "|" + v.Outcome.State
 	at, ok := r.outcomes[text]
@@ -52,6 +53,9 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 	r.Outcomes[at].Count++
 
 	f := findingOf(h, v)
+	if v.Severity() > 0 && (r.Witness == nil || simpler(f, *r.Witness)) {
+		r.Witness = &f
+	}
 	if !v.Violated {
 		if r.Passing == nil || f.Schedule.Switches() > r.Passing.Schedule.Switches() {
 			r.Passing = &f
@@ -62,10 +66,19 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 	if r.FirstFound == 0 {
 		r.FirstFound = r.Schedules
 	}
-	if r.Witness == nil || simpler(f, *r.Witness) {
-		r.Witness = &f
-	}
 	return nil
+}
+
+// note keeps the first race of each pair of lines.
+func (r *result) note(h racelab.History, races []check.Race) {
+	if len(races) > 0 {
+		r.Raced++
+	}
+	for _, race := range races {
+		if !slices.ContainsFunc(r.Races, func(known FoundRace) bool { return known.Lines() == race.Lines() }) {
+			r.Races = append(r.Races, FoundRace{race, ScheduleOf(h).String(), r.Schedules})
+		}
+	}
 }
 
 // forget takes back all counts but that of the serial runs.
@@ -78,10 +91,11 @@ func findingOf(h racelab.History, v check.Judgement) Finding {
 	return Finding{Schedule: ScheduleOf(h), History: h, Judgement: v, Preempted: preemptions(h)}
 }
 
-// simpler orders findings: fewer preemptions, then fewer switches, then fewer
+// simpler orders findings: the more severe, then fewer preemptions, then fewer switches, then fewer
 // steps, then the schedule's text.
 func simpler(a, b Finding) bool {
 	return cmp.Or(
+		cmp.Compare(b.Judgement.Severity(), a.Judgement.Severity()),
 		cmp.Compare(a.Preempted, b.Preempted),
 		cmp.Compare(a.Schedule.Switches(), b.Schedule.Switches()),
 		cmp.Compare(len(a.Schedule), len(b.Schedule)),

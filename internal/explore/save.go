@@ -39,6 +39,8 @@ type savedReport struct {
 	Deadlocked int                   `json:"deadlocked"`
 	Violations int                   `json:"violations"`
 	FirstFound int                   `json:"first_found"`
+	Raced      int                   `json:"raced,omitempty"`
+	Races      []FoundRace           `json:"races,omitempty"`
 	Outcomes   []OutcomeCount        `json:"outcomes"`
 	Conflicts  []check.SavedPair     `json:"conflicts"`
 	Witness    string                `json:"witness,omitempty"`
@@ -206,6 +208,18 @@ func union(a, b []savedTaken) []savedTaken {
 
 // add counts what another part has found.
 func (r *savedReport) add(o savedReport) {
+	switch { // a race is no witness where there is a violation
+	case (r.Violations > 0) == (o.Violations > 0):
+		r.Witness = better(r.Witness, o.Witness)
+	case o.Violations > 0:
+		r.Witness = o.Witness
+	}
+	r.Raced += o.Raced
+	for _, race := range o.Races {
+		if !slices.ContainsFunc(r.Races, func(known FoundRace) bool { return known.Lines() == race.Lines() }) {
+			r.Races = append(r.Races, race)
+		}
+	}
 	r.Schedules += o.Schedules
 	r.Serial = max(r.Serial, o.Serial)
 	r.Aborted += o.Aborted
@@ -229,7 +243,6 @@ func (r *savedReport) add(o savedReport) {
 		r.Outcomes[i].Count += x.Count
 	}
 	r.Conflicts = append(r.Conflicts, o.Conflicts...)
-	r.Witness = better(r.Witness, o.Witness)
 	r.Passing = cmp.Or(r.Passing, o.Passing)
 }
 
@@ -265,6 +278,7 @@ func (s *Search) save(r *result, a agenda) Frontier {
 	f.Report = savedReport{
 		Schedules: p.Schedules, Serial: p.Serial, Aborted: p.Aborted, Classes: p.Classes, Deadlocked: p.Deadlocked,
 		Violations: p.Violations, FirstFound: p.FirstFound, Outcomes: p.Outcomes, Conflicts: r.conflicts.Save(),
+		Raced: p.Raced, Races: p.Races,
 	}
 	if p.Witness != nil {
 		f.Report.Witness = p.Witness.Schedule.String()
@@ -390,6 +404,7 @@ func (s *Search) resume(ctx context.Context, r *result, f Frontier) error {
 	r.Report = Report{
 		Schedules: p.Schedules, Serial: p.Serial, Aborted: p.Aborted, Classes: p.Classes, Deadlocked: p.Deadlocked,
 		Violations: p.Violations, FirstFound: p.FirstFound, Outcomes: p.Outcomes,
+		Raced: p.Raced, Races: p.Races,
 	}
 	if r.Classes == nil {
 		r.Classes = map[racelab.Class]int{}
@@ -399,7 +414,7 @@ func (s *Search) resume(ctx context.Context, r *result, f Frontier) error {
 	for i, o := range p.Outcomes {
 		r.outcomes[o.Results+"|"+o.State] = i
 	}
-	again := func(text string, violated bool) (*Finding, error) {
+	again := func(text string, least, most int) (*Finding, error) {
 		schedule, err := racelab.ParseSchedule(text)
 		if err != nil || text == "" {
 			return nil, err
@@ -409,16 +424,16 @@ func (s *Search) resume(ctx context.Context, r *result, f Frontier) error {
 			return nil, fmt.Errorf("run %s again: %w", schedule, err)
 		}
 		v, err := s.Judge.Judge(ctx, h)
-		if err == nil && v.Violated != violated {
+		if err == nil && (v.Severity() < least || v.Severity() > most) {
 			err = fmt.Errorf("run %s again: it comes to something else now", schedule)
 		}
 		found := findingOf(h, v)
 		return &found, err
 	}
 	var err error
-	if r.Witness, err = again(p.Witness, true); err != nil {
+	if r.Witness, err = again(p.Witness, 1, 2); err != nil {
 		return err
 	}
-	r.Passing, err = again(p.Passing, false)
+	r.Passing, err = again(p.Passing, 0, 1)
 	return err
 }

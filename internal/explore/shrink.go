@@ -93,7 +93,7 @@ func (x *shrinking) try(ctx context.Context, judge *check.Judge, schedule racela
 		return false, err
 	}
 	v, err := judge.Judge(ctx, h)
-	if err != nil || !v.Violated {
+	if err != nil || v.Severity() < x.best.Judgement.Severity() {
 		return false, err
 	}
 	f := findingOf(h, v)
