@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -186,7 +187,7 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 		if !o.Serial {
 			serial = "not serial"
 		}
-		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, serial, printable(o.Results), printable(o.State))
+		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, serial, printable(cmp.Or(o.Results, "no call returned")), printable(o.State))
 	}
 	if r.Witness != nil {
 		if fix := fixOf(what.Selection); fix != "" {
