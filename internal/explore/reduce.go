@@ -349,7 +349,7 @@ func (r *reduction) races(nodes []*node, steps []check.Step) {
 			}
 			// With what came while it could not be made it cannot change places.
 			between := slices.ContainsFunc(direct[j], func(k int) bool {
-				could := has && k == prev || slices.Contains(steps[k].Ready, plain(steps[j].Choice))
+				could := has && k <= prev || slices.Contains(steps[k].Ready, plain(steps[j].Choice))
 				return k != i && k != enabler && before[k].has(i) && could
 			})
 			if !between {
