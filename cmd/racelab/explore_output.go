@@ -93,7 +93,7 @@ func printRaces(b *strings.Builder, races []raceReport, said string) {
 	races = slices.DeleteFunc(slices.Clone(races), func(r raceReport) bool { return strings.Contains(said, printable(r.Prose)) })
 	for i, race := range races {
 		if i == 4 {
-			b.WriteString(item("", fmt.Sprintf("and %s more", count(len(races)-i, "pair"))+" of lines"))
+			b.WriteString(item("", fmt.Sprintf("and %d more, of other lines", len(races)-i)))
 			break
 		}
 		b.WriteString(item(first(i == 0, "races"), printable(race.Prose)))

@@ -71,7 +71,8 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 		why := lost.Error()
 		r.Verdict, r.Reason = racelab.Unknown, &why
 	case j.Severity() > 0:
-		r.Verdict, r.Reason = racelab.Violated, &j.Why
+		why := j.Reason()
+		r.Verdict, r.Reason = racelab.Violated, &why
 		if a, ok := x.Explain(); ok {
 			r.Anomalies = append(r.Anomalies, a)
 		}

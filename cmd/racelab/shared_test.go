@@ -51,9 +51,9 @@ func deskScenario() *racelab.Scenario {
 	add("race", set, set)
 	add("locked", locked, locked)
 	add("deadlock",
-		func(d *desk) { d.one.Lock(); d.two.Lock(); d.two.Unlock(); d.one.Unlock() },
-		func(d *desk) { d.two.Lock(); d.one.Lock(); d.one.Unlock(); d.two.Unlock() })
-	add("forgotten", func(d *desk) { d.one.Lock() }, func(d *desk) { d.two.Lock(); d.two.Unlock() })
+		func(d *desk) { d.one.Lock(); defer d.one.Unlock(); d.two.Lock(); defer d.two.Unlock() },
+		func(d *desk) { d.two.Lock(); defer d.two.Unlock(); d.one.Lock(); defer d.one.Unlock() })
+	add("forgotten", func(d *desk) { d.one.Lock() }, func(d *desk) { d.two.Lock(); defer d.two.Unlock() })
 	add("forgotten-by-both", func(d *desk) { d.one.Lock() }, func(d *desk) { d.one.Lock() })
 	add("misuse", func(d *desk) { d.one.Unlock() }, func(*desk) {})
 	add("panic", func(d *desk) {
@@ -66,7 +66,7 @@ func deskScenario() *racelab.Scenario {
 			mem.Gosched(d.m)
 		}
 	}, func(*desk) {})
-	add("started", func(d *desk) { mem.Go(d.m, func() { d.one.Lock(); set(d) }) }, func(d *desk) { d.one.Lock(); d.one.Unlock() })
+	add("started", func(d *desk) { mem.Go(d.m, func() { d.one.Lock(); set(d) }) }, func(d *desk) { d.one.Lock(); defer d.one.Unlock() })
 	return s
 }
 

@@ -30,11 +30,11 @@ type Judge struct {
 
 // A Judgement is what one run comes to.
 type Judgement struct {
-	Violated bool // by what it came to
-	Serial   bool // some serial order explains it
-	Aborted  int  // calls that were aborted
-	Deadlock bool // one of them as a deadlock's victim, or the sessions ended in one
-	Why      string
+	Violated bool   // by what it came to
+	Serial   bool   // some serial order explains it
+	Aborted  int    // calls that were aborted
+	Deadlock bool   // one of them as a deadlock's victim, or the sessions ended in one
+	Why      string // it is violated
 	Outcome  Outcome
 	Races    []Race // a finding whatever it came to
 }
@@ -49,6 +49,14 @@ func (v Judgement) Severity() int {
 		return 1
 	}
 	return 0
+}
+
+// Reason says why the run is a finding; "" if it is none.
+func (v Judgement) Reason() string {
+	if v.Severity() == 1 {
+		return v.Races[0].String()
+	}
+	return v.Why
 }
 
 // Explain names the anomaly of the run that was judged, if it is a finding and
@@ -118,9 +126,6 @@ func (j *Judge) Judge(ctx context.Context, h racelab.History) (Judgement, error)
 	}
 	read := readingOf(h, j.Scenario, j.initial)
 	v := Judgement{Outcome: read.outcome(), Races: RacesIn(h)}
-	if len(v.Races) > 0 {
-		v.Why = v.Races[0].String()
-	}
 	for _, r := range v.Outcome.Calls {
 		if r.Class.Aborted() {
 			v.Aborted++

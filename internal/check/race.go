@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/racelab/racelab"
 )
@@ -12,11 +11,10 @@ import (
 // one of them a write, that nothing orders. A Go program that has one may do
 // anything, whatever its runs came to here (https://go.dev/ref/mem).
 type Race struct {
-	Object string    `json:"object"`
-	First  RaceUse   `json:"first"` // in the run that it was seen in
-	Second RaceUse   `json:"second"`
-	events [2]int    // where they left
-	ops    [2]string // what they did, for prose
+	Object string  `json:"object"`
+	First  RaceUse `json:"first"` // in the run that it was seen in
+	Second RaceUse `json:"second"`
+	uses   [2]use
 }
 
 // A RaceUse is an access that races with another one.
@@ -40,10 +38,10 @@ func (r Race) String() string {
 
 // Lines are the two lines of code: races between the same lines are one.
 func (r Race) Lines() [2]string {
-	lines := [2]string{r.First.line(), r.Second.line()}
-	slices.Sort(lines[:])
-	return lines
+	return linesOf(r.First.line(), r.Second.line())
 }
+
+func linesOf(a, b string) [2]string { return [2]string{min(a, b), max(a, b)} }
 
 func (u RaceUse) line() string {
 	if u.Pos == "" {
@@ -54,19 +52,25 @@ func (u RaceUse) line() string {
 
 // anomaly tells the race in prose.
 func (r Race) anomaly() Anomaly {
-	told := func(i int, u RaceUse) string {
-		if u.Pos == "" {
-			return fmt.Sprintf("%s (%s)", r.ops[i], u.Op)
+	told := func(u use, object string) string {
+		verb := readVerb(u.op)
+		if u.writes {
+			verb = wroteVerb(u.op)
 		}
-		return fmt.Sprintf("%s (%s, %s)", r.ops[i], u.Op, u.Pos)
+		at := u.op.Name()
+		if u.op.Pos != "" {
+			at += ", " + u.op.Pos
+		}
+		return fmt.Sprintf("%s %s %s (%s)", u.op.Session, verb, object, at)
 	}
+	first, second := r.uses[0], r.uses[1]
 	return Anomaly{
 		Name:  DataRace,
 		Cycle: []Edge{},
-		Marks: map[int]string{r.events[0]: "races with " + r.Second.Op, r.events[1]: "races with " + r.First.Op},
+		Marks: map[int]string{first.event: "races with " + r.Second.Op, second.event: "races with " + r.First.Op},
 		Prose: fmt.Sprintf("%s and %s, and nothing orders the two: no lock, no signal, no start of a session. Go promises nothing about a program that does this.",
-			told(0, r.First), told(1, r.Second)),
-		Events: r.events[:],
+			told(first, r.Object), told(second, "it")),
+		Events: []int{first.event, second.event},
 	}
 }
 
@@ -185,12 +189,8 @@ func (r *raceReader) access(object string, u use) {
 				again = i
 			}
 		case (before.writes || u.writes) && r.clocks[u.session].at(before.session) < before.at:
-			race := Race{
-				Object: object, First: before.race(), Second: u.race(), events: [2]int{before.event, u.event},
-				ops: [2]string{before.told(object), u.told("it")},
-			}
-			if !slices.ContainsFunc(r.races, func(known Race) bool { return known.Lines() == race.Lines() }) {
-				r.races = append(r.races, race)
+			if lines := linesOf(before.line(), u.line()); !slices.ContainsFunc(r.races, func(known Race) bool { return known.Lines() == lines }) {
+				r.races = append(r.races, Race{object, before.race(), u.race(), [2]use{before, u}})
 			}
 		}
 	}
@@ -206,10 +206,4 @@ func (r *raceReader) access(object string, u use) {
 
 func (u use) race() RaceUse { return RaceUse{u.op.Name(), u.op.Text, u.op.Pos} }
 
-func (u use) told(object string) string {
-	verb := readVerb(u.op)
-	if u.writes {
-		verb = wroteVerb(u.op)
-	}
-	return strings.Join([]string{string(u.op.Session), verb, object}, " ")
-}
+func (u use) line() string { return RaceUse{Text: u.op.Text, Pos: u.op.Pos}.line() }

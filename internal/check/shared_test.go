@@ -127,9 +127,9 @@ func opposite(m *racelab.Memory) []func() {
 	both := func(first, second *mem.Mutex) func() {
 		return func() {
 			first.Lock()
+			defer first.Unlock()
 			second.Lock()
-			second.Unlock()
-			first.Unlock()
+			defer second.Unlock()
 		}
 	}
 	return []func(){both(one, two), both(two, one)}
@@ -142,12 +142,12 @@ func lockTwice(m *racelab.Memory) []func() {
 
 func forget(m *racelab.Memory) []func() {
 	mu := mem.NewMutex(m, "mu")
-	return []func(){mu.Lock, func() { mu.Lock(); mu.Unlock() }}
+	return []func(){mu.Lock, func() { mu.Lock(); defer mu.Unlock() }}
 }
 
 func panicWithLock(m *racelab.Memory) []func() {
 	mu := mem.NewMutex(m, "mu")
-	return []func(){func() { mu.Lock(); panic("no money") }, func() { mu.Lock(); mu.Unlock() }}
+	return []func(){func() { mu.Lock(); panic("no money") }, func() { mu.Lock(); defer mu.Unlock() }}
 }
 
 func signalOnce(m *racelab.Memory) []func() {
@@ -167,7 +167,7 @@ func leak(m *racelab.Memory) []func() {
 
 func unlockTwice(m *racelab.Memory) []func() {
 	mu := mem.NewMutex(m, "mu")
-	return []func(){func() { mu.Lock(); mu.Unlock(); mu.Unlock() }}
+	return []func(){func() { mu.Lock(); defer mu.Unlock(); mu.Unlock() }}
 }
 
 // divide panics if it runs before, or in, what the other does.
@@ -196,7 +196,7 @@ func pair(m *racelab.Memory) []func() {
 
 func twice(m *racelab.Memory) []func() {
 	x, same := mem.NewVar(m, "x", 0), mem.NewVar(m, "same", true)
-	return []func(){func() { x.Store(1) }, func() { same.Store(x.Load() == x.Load()) }}
+	return []func(){func() { x.Store(1) }, func() { before := x.Load(); same.Store(before == x.Load()) }}
 }
 
 func onCall(m *racelab.Memory) []func() {
@@ -253,11 +253,11 @@ func TestRunsOverSharedMemoryHaveTheirName(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, a, h := judged(t, test.program, test.schedule)
-			if a.Name != test.want || !strings.Contains(v.Why, test.why) || !strings.Contains(a.Prose, test.prose) {
-				t.Errorf("it is %q, because %s:\n%s", a.Name, v.Why, a.Prose)
+			if a.Name != test.want || !strings.Contains(v.Reason(), test.why) || !strings.Contains(a.Prose, test.prose) {
+				t.Errorf("it is %q, because %s:\n%s", a.Name, v.Reason(), a.Prose)
 			}
-			if test.want == "" && (v.Violated || v.Why != "") {
-				t.Errorf("violated, because %s", v.Why)
+			if test.want == "" && (v.Violated || v.Reason() != "") {
+				t.Errorf("violated, because %s", v.Reason())
 			}
 			if test.want != "" && v.Severity() == 0 {
 				t.Error("it is no finding")
@@ -370,7 +370,7 @@ func ownLocks(m *racelab.Memory) []func() {
 // loads.
 func handOver(m *racelab.Memory) []func() {
 	n, mu := mem.NewVar(m, "n", 0), mem.NewMutex(m, "mu")
-	pass := func() { mu.Lock(); mu.Unlock() }
+	pass := func() { mu.Lock(); defer mu.Unlock() }
 	return []func(){func() { n.Store(1); pass() }, func() { pass(); n.Load() }}
 }
 

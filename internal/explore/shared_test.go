@@ -219,16 +219,15 @@ func TestADataRaceIsAFindingWhereNothingIsLost(t *testing.T) {
 func TestRacesOfAllSchedulesAreFound(t *testing.T) {
 	p := func(m *racelab.Memory) []func() {
 		n, k, mu := mem.NewVar(m, "n", 0), mem.NewVar(m, "k", 0), mem.NewMutex(m, "mu")
+		pass := func() { mu.Lock(); defer mu.Unlock() }
 		return []func(){
 			func() {
 				k.Store(k.Load() + 1)
 				n.Store(1)
-				mu.Lock()
-				mu.Unlock()
+				pass()
 			},
 			func() {
-				mu.Lock()
-				mu.Unlock()
+				pass()
 				n.Store(1)
 				k.Store(k.Load() + 1)
 			},
@@ -252,7 +251,7 @@ func TestRacesOfAllSchedulesAreFound(t *testing.T) {
 		}
 	}
 	if !objects["n"] || !objects["k"] || x.Witness.Judgement.Severity() != 2 {
-		t.Errorf("races over %v, witness %v", objects, x.Witness.Judgement.Why)
+		t.Errorf("races over %v, witness %v", objects, x.Witness.Judgement.Reason())
 	}
 }
 
@@ -280,7 +279,7 @@ func TestAStuckSerialOrderIsFoundAtOnce(t *testing.T) {
 }
 
 // What was found before a budget was used up is known where it goes on.
-func TestRacesAreSavedAndMerged(t *testing.T) {
+func TestRacesAreSaved(t *testing.T) {
 	whole, err := search(t, addTwo, true).Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -306,5 +305,25 @@ func TestRacesAreSavedAndMerged(t *testing.T) {
 	}
 	if summary(x) != summary(whole) || x.Raced != whole.Raced || x.Witness == nil {
 		t.Errorf("in two goes\n%s\nand in one\n%s", summary(x), summary(whole))
+	}
+}
+
+// A race is no witness where another part has found a violation.
+func TestPartsPutTheirRacesTogether(t *testing.T) {
+	race := func(line string) explore.FoundRace {
+		var r explore.FoundRace
+		r.First.Pos, r.Second.Pos = line, line
+		return r
+	}
+	raced, violated := explore.Frontier{Part: "1/2", Begun: true}, explore.Frontier{Part: "2/2", Begun: true}
+	raced.Report.Witness, raced.Report.Raced, raced.Report.Races = "A1", 2, []explore.FoundRace{race("a.go:1")}
+	violated.Report.Witness, violated.Report.Violations = "A1 B1 A2", 1
+	violated.Report.Raced, violated.Report.Races = 1, []explore.FoundRace{race("a.go:1"), race("a.go:2")}
+	m, err := explore.Merge([]explore.Frontier{raced, violated})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Report.Witness != "A1 B1 A2" || m.Report.Raced != 3 || len(m.Report.Races) != 2 {
+		t.Errorf("%+v", m.Report)
 	}
 }

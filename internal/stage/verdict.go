@@ -16,7 +16,7 @@ func (o Explored) Verdict(x Exploration, lost error) (racelab.VerdictKind, strin
 	uncontrolled := cmp.Or(o.Replayed.Different, o.Checked.Different)
 	switch {
 	case o.Witness != nil && (replayed || lost != nil && o.Replayed.Different == ""):
-		return racelab.Violated, o.Judgement.Why
+		return racelab.Violated, o.Judgement.Reason()
 	case uncontrolled != "":
 		return racelab.Unknown, "the same schedule gave different histories: " + uncontrolled
 	case lost != nil:
