@@ -155,6 +155,12 @@ func signalOnce(m *racelab.Memory) []func() {
 	return []func(){s.wait, s.signal}
 }
 
+// signalTwo has two who wait, and one signal for them.
+func signalTwo(m *racelab.Memory) []func() {
+	s := &signal{memory: m}
+	return []func(){s.wait, s.wait, s.signal}
+}
+
 func neverSignalled(m *racelab.Memory) []func() {
 	s := &signal{memory: m}
 	return []func(){s.wait}
@@ -236,6 +242,7 @@ func TestRunsOverSharedMemoryHaveTheirName(t *testing.T) {
 		"with itself":       {lockTwice, "", check.Deadlock, "A waits for itself at A2: it holds mu already", "Nobody can go on."},
 		"nobody to give it": {neverSignalled, "", check.Deadlock, "A waits at A2 for ready, and nobody is left who could give it", "Nobody can go on."},
 		"lost wake-up":      {signalOnce, "B1 A1", check.LostWakeup, "A waits at A2 for ready, and B gave the signal (B1) before A began to wait", "nobody gives it again"},
+		"a signal too few":  {signalTwo, "A1 C1 A2 B1", check.Deadlock, "B waits at B2 for ready, and nobody is left who could give it", "Nobody can go on."},
 		"forgotten unlock":  {forget, "A1", check.ForgottenUnlock, "B waits at B1 for mu, which A has locked at A1 (shared_test.go:", "A has returned, and holds it for ever."},
 		"panic with lock":   {panicWithLock, "A1", check.ForgottenUnlock, "and never unlocked", "A has panicked, and holds it for ever."},
 		"leaked":            {leak, "", check.LeakedSession, "Aa waits at Aa2 for ready and never ends; A started it at A1 (shared_test.go:", "Everybody else has ended"},
@@ -330,8 +337,8 @@ func TestDataRaces(t *testing.T) {
 		"after the start":    {startBefore, "A1 Aa1", []string{"Aa1 A2"}},
 		"two are started":    {startTwo, "", []string{"Aa1 Ab1"}},
 		"a signal":           {signalled, "A1 B1 B2 A2", nil},
-		"a try that failed":  {tries, "A1 A2 B1 B2", []string{"A2 B2"}},
-		"a try that did not": {tries, "A1 A2 A3 B1 B2", nil},
+		"a try that failed":  {tries, "A1 A2 A3 A4 B1 B2", []string{"A2 B2"}},
+		"a try that did not": {tries, "A1 A2 A3 B1 B2 B3", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -407,7 +414,7 @@ func signalled(m *racelab.Memory) []func() {
 
 func tries(m *racelab.Memory) []func() {
 	n, mu := mem.NewVar(m, "n", 0), mem.NewMutex(m, "mu")
-	return []func(){func() { mu.Lock(); n.Store(1); mu.Unlock() }, func() {
+	return []func(){func() { mu.Lock(); n.Store(1); mu.Unlock(); mu.Lock(); defer mu.Unlock() }, func() {
 		if mu.TryLock() {
 			defer mu.Unlock()
 		}
