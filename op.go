@@ -1,7 +1,6 @@
 package racelab
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 )
@@ -82,7 +81,7 @@ type Op struct {
 }
 
 // Name returns the operation's name in a schedule: A1.
-func (o Op) Name() string { return fmt.Sprintf("%s%d", o.Session, o.Step) }
+func (o Op) Name() string { return string(o.Session) + strconv.Itoa(o.Step) }
 
 // A Result is what an operation gave.
 type Result struct {

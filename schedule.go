@@ -127,13 +127,16 @@ func parseChoice(word, option string) (Choice, error) {
 	return c, nil
 }
 
+// isSession reports whether s names a session: capitals, and small letters
+// behind them if another session has started it.
 func isSession(s string) bool {
-	for _, r := range s {
+	own := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyz")
+	for _, r := range own {
 		if r < 'A' || r > 'Z' {
 			return false
 		}
 	}
-	return s != ""
+	return own != ""
 }
 
 // Onward is the choice without preemption among those that are ready: the last

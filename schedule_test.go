@@ -41,21 +41,21 @@ func TestASchedulesTextIsReadBack(t *testing.T) {
 }
 
 func TestParseSchedule(t *testing.T) {
-	got, err := racelab.ParseSchedule("  A1\tB1 A4(drop  after)B3( victim A )\n tick AA12 ")
+	got, err := racelab.ParseSchedule("  A1\tB1 A4(drop  after)B3( victim A )\n tick AA12 Aab1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := racelab.Schedule{
 		{Session: "A", Step: 1}, {Session: "B", Step: 1}, {Session: "A", Step: 4, Fault: racelab.DropAfter},
-		{Session: "B", Step: 3, Victim: "A"}, {Tick: true}, {Session: "AA", Step: 12},
+		{Session: "B", Step: 3, Victim: "A"}, {Tick: true}, {Session: "AA", Step: 12}, {Session: "Aab", Step: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("schedule (-want +got):\n%s", diff)
 	}
-	if n := got.Switches(); n != 4 {
-		t.Errorf("%d switches, want 4", n)
+	if n := got.Switches(); n != 5 {
+		t.Errorf("%d switches, want 5", n)
 	}
-	for _, bad := range []string{"A", "1", "A0", "a1", "A-1", "A1(", "A1()", "A1(drop)", "A1(victim)", "A1(victim 7)", "tick(x)", "A1;B1", "A99999999999999999999", "Ä1", "A1 \x00"} {
+	for _, bad := range []string{"A", "1", "A0", "a1", "A-1", "A1(", "A1()", "A1(drop)", "A1(victim)", "A1(victim 7)", "tick(x)", "A1;B1", "aA1", "AaA1", "A99999999999999999999", "Ä1", "A1 \x00"} {
 		if s, err := racelab.ParseSchedule(bad); err == nil {
 			t.Errorf("%q was read as %v", bad, s)
 		}

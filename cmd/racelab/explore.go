@@ -231,7 +231,9 @@ func exploreCommand() *cobra.Command {
 		Long: `Runs the strategy's sessions in every order of their operations that matters, on a
 real engine. A run is a violation if no serial order of its calls gives what they
 returned and the state they left, or if an invariant does not hold. Calls that the
-database aborted, or that were refused, count as not run.
+database aborted, or that were refused, count as not run. In shared memory a data
+race is a finding too, whatever it came to, and so are sessions that are stuck and
+what ends a Go program.
 
 Orders that differ only in steps that do not touch the same rows, locks or snapshots
 come to the same; one of them is run. What is not sure to be exchangeable is not
@@ -266,10 +268,10 @@ into it.
 
 Exit codes: 0 holds, and everything was searched (or the bound or random sample asked
 for), or only a finding of the baseline; 1 violated; 3 unknown: the budget was used up,
-control was lost, or one schedule gave different histories; 2 usage, or a strategy
-that the engine does not have; 4 the engine cannot be reached, or was lost;
-130 Ctrl-C. --expect anomaly turns 0 and 1 round. For a scenario: 0 each strategy
-agrees with what is declared; 1 one does not; 3 one is unknown.`,
+control was lost, a run did not end, or one schedule gave different histories; 2
+usage, or a strategy that the engine does not have; 4 the engine cannot be reached,
+or was lost; 130 Ctrl-C. --expect anomaly turns 0 and 1 round. For a scenario: 0
+each strategy agrees with what is declared; 1 one does not; 3 one is unknown.`,
 		Example: `  racelab explore deposit/transaction
   racelab explore deposit --engine postgres
   racelab explore deposit/transaction --engine postgres --level "REPEATABLE READ"

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/racelab/racelab"
@@ -41,7 +43,9 @@ type exploreReport struct {
 	Witness    *exploreWitness       `json:"witness"`
 	Steps      int                   `json:"steps_a_call"`
 	Violations int                   `json:"violations"`
-	Accepted   bool                  `json:"accepted"` // the finding is in the baseline
+	Raced      int                   `json:"raced_schedules"` // in which there is a data race
+	Races      []raceReport          `json:"races"`           // of each pair of lines the first
+	Accepted   bool                  `json:"accepted"`        // the finding is in the baseline
 	Trials     []trialReport         `json:"trials,omitempty"`
 	Seconds    float64               `json:"seconds"`
 }
@@ -84,6 +88,34 @@ func (o exploreOutcome) kind() string {
 	return "not serial"
 }
 
+// A raceReport is a data race and what shows it.
+type raceReport struct {
+	stage.Race
+	Prose   string `json:"prose"`
+	Command string `json:"command"`
+}
+
+// raceReports says how to see each race again.
+func raceReports(what chosen, f *controlFlags, races []stage.Race) []raceReport {
+	reports := []raceReport{}
+	for _, race := range races {
+		reports = append(reports, raceReport{race, race.String(), what.command("run", what.name, f, "--schedule", race.Schedule)})
+	}
+	return reports
+}
+
+// printRaces lists data races, but for what the verdict has said.
+func printRaces(b *strings.Builder, races []raceReport, said string) {
+	races = slices.DeleteFunc(slices.Clone(races), func(r raceReport) bool { return strings.Contains(said, printable(r.Prose)) })
+	for i, race := range races {
+		if i == 4 {
+			b.WriteString(item("", fmt.Sprintf("and %d more, of other lines", len(races)-i)))
+			break
+		}
+		b.WriteString(item(first(i == 0, "races"), printable(race.Prose)))
+	}
+}
+
 type exploreWitness struct {
 	Schedule string      `json:"schedule"`
 	Switches int         `json:"switches"`
@@ -103,8 +135,9 @@ func (f exploreFlags) report(what chosen, p racelab.Product, how stage.Explorati
 		Engine: what.Engine.Name, Level: what.Level, Product: inForce(p, what.Level),
 		Sessions: len(what.Scenario.Dealt(f.sessions)), Only: what.how.Only, Processes: f.processes, InProcess: f.processes == 1 && what.sharesMemory(), Faults: f.faults,
 		Complete: x.Complete, Method: "brute", Schedules: x.Schedules, Serial: x.Serial, Beside: x.Beside, Aborted: x.Aborted,
-		Classes: x.Classes, Deadlocked: x.Deadlocked, Conflicts: x.Conflicts, Steps: x.Steps, Violations: x.Violations,
+		Classes: x.Classes, Deadlocked: x.Deadlocked, Conflicts: x.Conflicts, Steps: x.Steps, Violations: x.Violations, Raced: x.Raced,
 		Outcomes: []exploreOutcome{}, Anomalies: []stage.Anomaly{},
+		Races: raceReports(what, &f.controlFlags, x.Races),
 	}
 	switch {
 	case f.random > 0:
@@ -125,11 +158,15 @@ func (f exploreFlags) report(what chosen, p racelab.Product, how stage.Explorati
 	if x.Witness == nil || x.Report.Witness == nil {
 		return r
 	}
-	if a, ok := stage.Explain(*x.Witness); ok {
+	if a, ok := x.Explain(); ok {
 		r.Anomalies = append(r.Anomalies, a)
 	}
+	foundAt := x.FirstFound
+	if x.Violations == 0 && len(x.Races) > 0 {
+		foundAt = x.Races[0].FoundAt
+	}
 	r.Witness = &exploreWitness{
-		Schedule: x.Schedule.String(), Switches: x.Schedule.Switches(), FirstAt: x.FirstFound,
+		Schedule: x.Schedule.String(), Switches: x.Schedule.Switches(), FirstAt: foundAt,
 		Replays: replayCount{x.Replayed.OK, x.Replayed.Of},
 		Command: what.command("run", what.name, f.onlyFor(x), "--schedule", x.Schedule.String()),
 	}
@@ -152,16 +189,17 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s on %s %s, %s: %s\n\n", strong(w, what.name), r.Name, r.Version, r.Level, r.cast())
 	if r.Witness != nil {
-		b.WriteString(controlledDrawing(w, *x.Witness, true))
+		b.WriteString(controlledDrawing(w, x))
 	}
 	fmt.Fprintf(&b, "%s  %s\n", strong(w, "verdict"), exploreVerdict(r))
+	printRaces(&b, r.Races, exploreVerdict(r))
 	fmt.Fprintf(&b, "searched %s\n", searchedLine(r))
 	for i, o := range r.Outcomes {
 		if i == 4 {
 			fmt.Fprintf(&b, "         and %s more\n", count(len(r.Outcomes)-i, "outcome"))
 			break
 		}
-		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, o.kind(), printable(o.Results), printable(o.State))
+		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, o.kind(), printable(cmp.Or(o.Results, "no call returned")), printable(o.State))
 	}
 	if r.Witness != nil {
 		if fix := what.fix(); fix != "" {
@@ -195,10 +233,7 @@ func first(is bool, s string) string {
 func exploreVerdict(r exploreReport) string {
 	switch r.Verdict {
 	case racelab.Violated:
-		line := "violated: " + printable(*r.Reason)
-		if len(r.Anomalies) > 0 {
-			line = "violated: " + strings.ReplaceAll(string(r.Anomalies[0].Name), "-", " ") + ": " + printable(*r.Reason)
-		}
+		line := violatedBy(r.Anomalies, *r.Reason)
 		line += fmt.Sprintf("; found at run %d", r.Witness.FirstAt)
 		if r.Witness.Replays.Of == 0 {
 			return line + ", not replayed"
@@ -258,6 +293,14 @@ func castOf(sessions int, only []racelab.SessionID) string {
 	return fmt.Sprintf("%s %s of %d", noun, strings.Join(names, ", "), sessions)
 }
 
+// violatedBy names the anomaly, if it has a name, and says why.
+func violatedBy(anomalies []stage.Anomaly, why string) string {
+	if len(anomalies) == 0 {
+		return "violated: " + printable(why)
+	}
+	return "violated: " + strings.ReplaceAll(string(anomalies[0].Name), "-", " ") + ": " + printable(why)
+}
+
 func searchedLine(r exploreReport) string {
 	line := count(r.Schedules, "schedule")
 	if r.Method == "random" {
@@ -274,23 +317,25 @@ func searchedLine(r exploreReport) string {
 	if r.Aborted > 0 {
 		line += fmt.Sprintf("; in %d a call was aborted", r.Aborted)
 	}
-	if r.Deadlocked > 0 {
+	switch {
+	case r.Deadlocked > 0 && r.Aborted > 0:
 		line += fmt.Sprintf(", in %d by a deadlock", r.Deadlocked)
+	case r.Deadlocked > 0:
+		line += fmt.Sprintf("; %d deadlock", r.Deadlocked)
+	}
+	if r.Raced > 0 {
+		line += fmt.Sprintf("; in %d there is a data race", r.Raced)
 	}
 	return line + fmt.Sprintf("; %s ran in both orders; %.1f s", count(r.Conflicts, "conflicting pair"), r.Seconds)
 }
 
 // controlledDrawing is the picture of a run under control, with the prose
 // beneath if the anomaly has a name.
-func controlledDrawing(w io.Writer, run racelab.Run, guilty bool) string {
-	var x stage.Anomaly
-	ok := false
-	if guilty {
-		x, ok = stage.Explain(run)
-	}
-	text := picture.Text(run, x.Marks, options(w)) + "\n"
+func controlledDrawing(w io.Writer, x stage.Explored) string {
+	a, ok := x.Explain()
+	text := picture.Text(*x.Witness, a.Marks, options(w)) + "\n"
 	if ok {
-		text += printable(wrap(x.Prose, 78)) + "\n\n"
+		text += printable(wrap(a.Prose, 78)) + "\n\n"
 	}
 	return text
 }

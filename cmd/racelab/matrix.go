@@ -45,8 +45,8 @@ is started once for each. A DSN is the server of its own engine.
 else.
 
 Exit codes: 0 all cells agree with what is declared; 1 one does not; 3 one is
-unknown: its budget was used up, or control was lost; 2 usage; 4 an engine cannot be
-reached; 130 Ctrl-C, after the cells that were done.`,
+unknown: its budget was used up, control was lost, or a run did not end; 2 usage;
+4 an engine cannot be reached; 130 Ctrl-C, after the cells that were done.`,
 		Example: `  racelab matrix deposit --engine sqlite
   racelab matrix deposit --engine postgres,mysql --level "READ COMMITTED"
   racelab matrix --workers 2 --format html > matrix.html

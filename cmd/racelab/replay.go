@@ -27,6 +27,7 @@ type replayReport struct {
 	Schedule  string              `json:"schedule"` // as it was followed, to its end
 	Outcome   exploreOutcome      `json:"outcome"`
 	Anomalies []stage.Anomaly     `json:"anomalies"`
+	Races     []raceReport        `json:"races"`
 	Run       *racelab.Run        `json:"run"`
 	Command   string              `json:"command"`
 	Seconds   float64             `json:"seconds"`
@@ -60,6 +61,7 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 		Schema: "racelab.replay/1", Scenario: what.Scenario.Name, Strategy: strings.TrimPrefix(what.name, what.Scenario.Name+"/"),
 		Engine: what.Engine.Name, Level: what.Level, Product: inForce(product, what.Level), Sessions: len(x.Calls), Processes: f.processes,
 		Verdict: racelab.Holds, Schedule: x.Schedule.String(), Anomalies: []stage.Anomaly{}, Run: x.Witness,
+		Races:   raceReports(what, &f, x.Races),
 		Command: what.command("run", what.name, &f, "--schedule", x.Schedule.String()),
 	}
 	j := x.Judgement
@@ -68,9 +70,10 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 	case lost != nil:
 		why := lost.Error()
 		r.Verdict, r.Reason = racelab.Unknown, &why
-	case j.Violated:
-		r.Verdict, r.Reason = racelab.Violated, &j.Why
-		if a, ok := stage.Explain(*x.Witness); ok {
+	case j.Severity() > 0:
+		why := j.Reason()
+		r.Verdict, r.Reason = racelab.Violated, &why
+		if a, ok := x.Explain(); ok {
 			r.Anomalies = append(r.Anomalies, a)
 		}
 	}
@@ -78,7 +81,7 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 	if f.json {
 		err = writeJSON(c.OutOrStdout(), r)
 	} else {
-		err = printReplay(c.OutOrStdout(), what, r)
+		err = printReplay(c.OutOrStdout(), what, r, x)
 	}
 	if err != nil {
 		return err
@@ -86,15 +89,20 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 	return exitCode(exploreCode(r.Verdict, expect))
 }
 
-func printReplay(w io.Writer, what chosen, r replayReport) error {
+func printReplay(w io.Writer, what chosen, r replayReport, x stage.Explored) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s on %s %s, %s\n\n%s", strong(w, what.name), r.Name, r.Version, r.Level, controlledDrawing(w, *r.Run, r.Verdict == racelab.Violated))
+	fmt.Fprintf(&b, "%s on %s %s, %s\n\n%s", strong(w, what.name), r.Name, r.Version, r.Level, controlledDrawing(w, x))
+	said := ""
 	switch r.Verdict {
 	case racelab.Holds:
 		fmt.Fprintf(&b, "%s  this schedule holds: a serial order gives the same\n", strong(w, "verdict"))
+	case racelab.Violated:
+		said = violatedBy(r.Anomalies, *r.Reason)
+		fmt.Fprintf(&b, "%s  %s\n", strong(w, "verdict"), said)
 	default:
 		fmt.Fprintf(&b, "%s  %s: %s\n", strong(w, "verdict"), r.Verdict, printable(*r.Reason))
 	}
+	printRaces(&b, r.Races, said)
 	fmt.Fprintf(&b, "outcome  %s; %s\n", printable(r.Outcome.Results), printable(r.Outcome.State))
 	fmt.Fprintf(&b, "again    %s\n", r.Command)
 	_, err := io.WriteString(w, b.String())

@@ -59,7 +59,7 @@ func trialReports(trials []stage.Trial, x stage.Exploration) []trialReport {
 		if t.Explored.Witness != nil && t.Report.Witness != nil {
 			schedule := t.Explored.Schedule.String()
 			r.Witness = &schedule
-			if a, ok := stage.Explain(*t.Explored.Witness); ok {
+			if a, ok := t.Explored.Explain(); ok {
 				name := string(a.Name)
 				r.Anomaly = &name
 			}

@@ -22,12 +22,21 @@ const (
 	Phantom           Name = "phantom"             // P3, G2
 	Duplicate         Name = "duplicate"           // a phantom that leaves two of what is to be one
 	Deadlock          Name = "deadlock"
+
+	// Of shared memory:
+	DataRace        Name = "data-race"        // two accesses that nothing orders
+	LostWakeup      Name = "lost-wakeup"      // a signal that came before anybody waited for it
+	ForgottenUnlock Name = "forgotten-unlock" // of a lock, by whoever has ended
+	LeakedSession   Name = "leaked-session"   // one that was started, and never ends
+	Misuse          Name = "misuse"           // what ends a Go program, such as to unlock what is not locked
+	Panic           Name = "panic"
 )
 
 // An Anomaly is why a history is none of calls one after another.
 type Anomaly struct {
 	Name  Name   `json:"name"`
 	Prose string `json:"prose"` // two sentences or three
+	Why   string `json:"-"`     // in a few words, where the name does not say it
 	// Cycle leads from a call back to itself: each of them would have to come
 	// before the next one. A read of what was rolled back is one edge and no
 	// cycle, and so may a deadlock be whose other waits are not known.
@@ -40,7 +49,8 @@ type Anomaly struct {
 
 // Explain names the anomaly of a violating run under control, and reports
 // whether there is a name. It looks for a cycle in the graph of dependencies
-// between calls (A. Adya, 1999, chapter 4), which transactions have made:
+// between calls (A. Adya, 1999, chapter 4), which transactions have made, and
+// each access of shared memory by itself:
 // whoever wrote comes before who saw it (wr) or wrote over it (ww), and whoever
 // read before who wrote what they did not see (rw). What is rolled back makes
 // none. Where a statement's text leaves open whether it touches what another
@@ -49,12 +59,17 @@ type Anomaly struct {
 // The events' order must be the order in which things happened. A run that is
 // no violation may have cycles too: calls that are none the worse for them.
 func Explain(h racelab.History, level racelab.Level) (Anomaly, bool) {
-	if a, ok := stuckIn(h.Events); ok {
-		return a, true
+	for _, find := range []func([]racelab.Event) (Anomaly, bool){fatalIn, stuckIn} {
+		if a, ok := find(h.Events); ok {
+			return a, true
+		}
 	}
 	g := graphOf(h, level)
 	if best := g.worst(); best != nil {
 		return best.anomaly(h.Events), true
+	}
+	if a, ok := panicIn(h.Events); ok {
+		return a, true
 	}
 	return victimIn(h.Events)
 }

@@ -9,8 +9,9 @@ import (
 )
 
 // A Pair is two operations of different sessions that conflict: they touch the
-// same table, at least one of them writing it or locking it for itself. A is of
-// the lower session.
+// same table, at least one of them writing it or locking it for itself, or the
+// same value of shared memory, at least one of them writing. Of locks in memory
+// it is who takes them. A is of the lower session.
 type Pair struct{ A, B OpName }
 
 // An OpName names an operation: A1. Step 0 is whatever of the session another
@@ -22,59 +23,69 @@ type OpName struct {
 
 // Conflicts notes in which orders conflicting operations have run.
 type Conflicts struct {
-	uses   map[string]use // by text: tables, verb and lock need no arguments
-	orders map[Pair]uint8 // bit 0: A before B; bit 1: B before A
+	kept   map[string]reach // by text: what it reaches needs no arguments
+	orders map[Pair]uint8   // bit 0: A before B; bit 1: B before A
+	before []reached        // of the run that is noted
 }
 
-// A use is what a statement does to tables.
-type use struct {
-	tables []string
+// A reach is what an operation does to tables or to values of shared memory.
+type reach struct {
+	of     []string
 	writes bool // or keeps others from writing and from locking
 }
 
-func useOf(text string) use {
-	r := regionOf(racelab.Op{Text: text})
-	if r.table == "" {
-		return use{}
-	}
-	exclusive := r.locking && slices.Contains(r.words, "update") // and not FOR SHARE
-	return use{append(r.joined, r.table), r.verb != "SELECT" || exclusive}
+type reached struct {
+	name OpName
+	reach
 }
 
-func (u use) meets(other use) bool {
-	return (u.writes || other.writes) &&
-		slices.ContainsFunc(u.tables, func(t string) bool { return slices.Contains(other.tables, t) })
+func reachOf(op racelab.Op) (r reach) {
+	if op.Conn == "" && inMemory(op) {
+		for _, t := range op.Touches {
+			r.of = append(r.of, "memory "+t.Object)
+			r.writes = r.writes || t.Mode&racelab.Writes != 0
+		}
+		return r
+	}
+	text := regionOf(racelab.Op{Text: op.Text})
+	if text.table == "" {
+		return r
+	}
+	exclusive := text.locking && slices.Contains(text.words, "update") // and not FOR SHARE
+	return reach{append(text.joined, text.table), text.verb != "SELECT" || exclusive}
+}
+
+func (r reach) meets(other reach) bool {
+	return (r.writes || other.writes) &&
+		slices.ContainsFunc(r.of, func(t string) bool { return slices.Contains(other.of, t) })
 }
 
 // Add notes a run.
 func (c *Conflicts) Add(h racelab.History) {
 	if c.orders == nil {
-		c.uses, c.orders = map[string]use{}, map[Pair]uint8{}
+		c.kept, c.orders = map[string]reach{}, map[Pair]uint8{}
 	}
-	type used struct {
-		name OpName
-		use
-	}
-	var before []used
-	for _, e := range h.Events {
+	c.before = c.before[:0]
+	for i := range h.Events {
+		e := &h.Events[i]
 		name := OpName{e.Op.Session, e.Op.Step}
-		switch e.Kind {
-		case racelab.Waiting:
+		switch {
+		case e.Kind == racelab.Waiting:
 			for _, on := range e.On {
 				c.note(OpName{on, 0}, name)
 			}
-		case racelab.Left:
-			u, ok := c.uses[e.Op.Text]
+		case e.Kind == racelab.Left && e.Op.Kind != racelab.Release:
+			r, ok := c.kept[e.Op.Text]
 			if !ok {
-				u = useOf(e.Op.Text)
-				c.uses[e.Op.Text] = u
+				r = reachOf(e.Op)
+				c.kept[e.Op.Text] = r
 			}
-			for _, b := range before {
-				if b.name.Session != name.Session && b.meets(u) {
+			for _, b := range c.before {
+				if b.name.Session != name.Session && b.meets(r) {
 					c.note(b.name, name)
 				}
 			}
-			before = append(before, used{name, u})
+			c.before = append(c.before, reached{name, r})
 		}
 	}
 }
@@ -124,7 +135,7 @@ func (c *Conflicts) Save() []SavedPair {
 // Load notes what was saved.
 func (c *Conflicts) Load(pairs []SavedPair) {
 	if c.orders == nil {
-		c.uses, c.orders = map[string]use{}, map[Pair]uint8{}
+		c.kept, c.orders = map[string]reach{}, map[Pair]uint8{}
 	}
 	for _, p := range pairs {
 		c.orders[p.Pair] |= p.Orders

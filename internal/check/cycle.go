@@ -27,6 +27,7 @@ const (
 	rankPhantom
 	rankNonRepeatableRead
 	rankStaleDecision // a lost update in its pattern, of which nothing is gone
+	rankUnfinished    // a dirty read in memory, where nothing is committed: its writer was not done
 )
 
 // longest is how many calls a cycle may go through: one through more is hardly
@@ -148,6 +149,8 @@ func (g *graph) name(c []dependency) (Name, int) {
 		return DirtyRead, rankDirtyRead
 	case writes == len(c) && first.dirty:
 		return DirtyWrite, rankDirtyWrite
+	case first.kind == WR && first.from.memory:
+		return DirtyRead, rankUnfinished
 	case first.kind != RW || dirty:
 		return "", 0
 	case reads == len(c):

@@ -8,9 +8,42 @@ import (
 	"github.com/racelab/racelab"
 )
 
-// stuckIn returns the deadlock of a history in which some call never returned,
-// and whether those that wait wait for one another.
+// stuckIn returns why, in a history in which some call never returned, nobody
+// can go on, and whether that is known. What is more special comes first: whoever
+// waits for a lock that is never freed may also be in a circle.
 func stuckIn(events []racelab.Event) (Anomaly, bool) {
+	open := openIn(events)
+	waits := slices.DeleteFunc(waitsAt(events, len(events)), func(w wait) bool { return !open[events[w.at].Op.Call] })
+	for _, w := range waits {
+		if a, ok := forgottenUnlock(events, w, open); ok {
+			return a, true
+		}
+	}
+	for _, w := range waits {
+		if ring := ringFrom(waits, w); ring != nil {
+			return deadlock(events, ring, "Nobody can go on."), true
+		}
+	}
+	for _, w := range waits {
+		if a, ok := lostWakeup(events, w); ok {
+			return a, true
+		}
+	}
+	for _, w := range waits {
+		if a, ok := leaked(events, w, open); ok {
+			return a, true
+		}
+	}
+	for _, w := range waits {
+		if len(w.on) == 0 && inMemory(events[w.at].Op) {
+			return unsignalled(events, w), true
+		}
+	}
+	return Anomaly{}, false
+}
+
+// openIn returns the calls that never returned.
+func openIn(events []racelab.Event) map[racelab.CallID]bool {
 	open := map[racelab.CallID]bool{}
 	for _, e := range events {
 		switch e.Kind {
@@ -20,16 +53,7 @@ func stuckIn(events []racelab.Event) (Anomaly, bool) {
 			delete(open, e.Op.Call)
 		}
 	}
-	waits := waitsAt(events, len(events))
-	for i := range waits {
-		if !open[events[waits[i].at].Op.Call] {
-			continue
-		}
-		if ring := ringFrom(waits, waits[i]); ring != nil {
-			return deadlock(events, ring, "Nobody can go on."), true
-		}
-	}
-	return Anomaly{}, false
+	return open
 }
 
 // victimIn returns the deadlock that an engine has ended by failing somebody's
@@ -121,6 +145,7 @@ func ringFrom(waits []wait, first wait) []wait {
 
 func deadlock(events []racelab.Event, ring []wait, end string) Anomaly {
 	a := Anomaly{Name: Deadlock, Marks: map[int]string{}}
+	between := ", and "
 	var parts []string
 	for i, w := range ring {
 		next := ring[(i+1)%len(ring)]
@@ -129,19 +154,29 @@ func deadlock(events []racelab.Event, ring []wait, end string) Anomaly {
 		if what == "" {
 			what = from.Op.Text
 		}
+		if inMemory(from.Op) {
+			what = object(from.Op)
+		}
 		a.Cycle = append(a.Cycle, Edge{from.Op.Call, to.Op.Call, Waits, what, from.Op.Name(), to.Op.Name()})
 		if from.Kind == racelab.Waiting {
 			a.Marks[w.at] = "waits for " + string(next.session)
 		} else {
 			a.Marks[w.at] = "victim"
 		}
-		whom := string(next.session)
-		if next.session == w.session {
-			whom = "itself"
+		switch itself := next.session == w.session; {
+		case itself && inMemory(from.Op):
+			parts = append(parts, fmt.Sprintf("%s waits for itself at %s: it holds %s already", w.session, from.Op.Name(), what))
+		case itself:
+			parts = append(parts, fmt.Sprintf("%s waits for itself at %s", w.session, from.Op.Name()))
+		case inMemory(from.Op):
+			between = "; "
+			parts = append(parts, fmt.Sprintf("%s waits at %s for %s, which holds %s", w.session, from.Op.Name(), next.session, what))
+		default:
+			parts = append(parts, fmt.Sprintf("%s waits for %s at %s", w.session, next.session, from.Op.Name()))
 		}
-		parts = append(parts, fmt.Sprintf("%s waits for %s at %s", w.session, whom, from.Op.Name()))
 	}
-	a.Prose = strings.Join(parts, ", and ") + ". " + end
+	a.Why = strings.Join(parts, between)
+	a.Prose = a.Why + ". " + end
 	a.Events = eventsOf(events, a.Cycle)
 	return a
 }

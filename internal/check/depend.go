@@ -55,10 +55,12 @@ func (r *Relation) has(rule Rule) bool { return r.Without&rule == 0 }
 type Step struct {
 	Choice racelab.Choice
 	Ready  []racelab.Choice // the choices there were
-	// Woke are the sessions whose waiting operations it let end.
+	// Woke are the sessions whose waiting operations it let end, and the one that
+	// it started.
 	Woke []racelab.SessionID
 
 	waits    bool // its operation has waited, or closed a deadlock
+	pending  bool // it waits for ever: it is what would come next
 	snapshot bool // it decides what a whole transaction sees
 	touches  []touch
 }
@@ -97,7 +99,7 @@ func (r *Relation) Steps(h racelab.History) []Step {
 			results[e.Op.Name()] = e.Result
 		}
 	}
-	var steps []Step
+	var steps, pending []Step
 	open := map[racelab.ConnID]*tx{}
 	var ended []*tx
 	blind := r.blind(h)
@@ -121,6 +123,12 @@ func (r *Relation) Steps(h racelab.History) []Step {
 		case racelab.Ticked:
 			steps[at].touches = []touch{{writes, all(everything)}}
 		case racelab.Waiting:
+			if _, in := entered[e.Op.Name()]; !in {
+				// Nobody lets it in any more. In another order somebody may.
+				choice := racelab.Choice{Session: e.Op.Session, Step: e.Op.Step}
+				pending = append(pending, Step{Choice: choice, pending: true, touches: memoryTouches(e.Op)})
+				continue
+			}
 			if at >= 0 && r.has(Waiting) {
 				steps[at].waits = true
 				add(e.Op, results[e.Op.Name()], r.transaction(open, e.Op), at)
@@ -139,6 +147,9 @@ func (r *Relation) Steps(h racelab.History) []Step {
 			if e.Op.Session != s.Choice.Session {
 				s.Woke = append(s.Woke, e.Op.Session)
 			}
+			if child, ok := e.Result.Value.(string); ok && e.Op.Kind == racelab.Spawn {
+				s.Woke = append(s.Woke, racelab.SessionID(child))
+			}
 			s.waits = s.waits || e.Result.Class == racelab.Deadlock
 			ending := r.ending(e.Op, e.Result, t)
 			s.touches = append(s.touches, ending...)
@@ -153,6 +164,7 @@ func (r *Relation) Steps(h racelab.History) []Step {
 			}
 		}
 	}
+	steps = append(steps, pending...)
 	if blind {
 		for i := range steps {
 			steps[i].touches = []touch{{writes, all(everything)}}
@@ -191,6 +203,10 @@ func (r *Relation) seenBy(step racelab.Choice, spans []touch) []touch {
 	r.seen[step] = known
 	return known
 }
+
+// Pending reports whether the step has not been made: its operation waits for
+// ever for what shared memory keeps from it.
+func (s *Step) Pending() bool { return s.pending }
 
 // blind reports whether a run has a statement that changes what the ones after
 // it are, in ways that are not followed here: the transaction that is open, or

@@ -10,15 +10,17 @@ import (
 
 // appendOutcome appends to b what a run comes to, to the letter: what its calls
 // returned and the final state. Two runs that append the same are judged alike,
-// if they are whole: all calls have returned.
+// if they are whole: all calls have returned, and none in a way that its own
+// steps explain.
 func appendOutcome(b []byte, h racelab.History) (text []byte, whole bool) {
-	open := 0
+	open, broken := 0, false
 	for i := range h.Events {
 		switch e := &h.Events[i]; e.Kind {
 		case racelab.Called:
 			open++
 		case racelab.Returned:
 			open--
+			broken = broken || e.Result.Class == racelab.Misuse || e.Result.Class == racelab.Panicked
 			b = appendText(b, string(e.Op.Call))
 			b = appendText(b, string(e.Result.Class))
 			b = appendValue(b, e.Result.Value)
@@ -33,7 +35,7 @@ func appendOutcome(b []byte, h racelab.History) (text []byte, whole bool) {
 			}
 		}
 	}
-	return b, open == 0
+	return b, open == 0 && !broken
 }
 
 // appendText appends a text with its length, so that no two lists of texts are

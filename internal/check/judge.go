@@ -41,13 +41,48 @@ var ErrStopped = errors.New("not all serial orders were run")
 
 // A Judgement is what one run comes to.
 type Judgement struct {
-	Violated bool
-	Broken   bool // an invariant does not hold
-	Serial   bool // a serial order that was run explains it
-	Aborted  int  // calls that were aborted
-	Deadlock bool // one of them as a deadlock's victim, or the sessions were stuck
-	Why      string
+	Violated bool   // by what it came to
+	Broken   bool   // an invariant does not hold
+	Serial   bool   // a serial order that was run explains it
+	Aborted  int    // calls that were aborted
+	Deadlock bool   // one of them as a deadlock's victim, or the sessions ended in one
+	Why      string // it is violated
 	Outcome  Outcome
+	Races    []Race // a finding whatever it came to
+}
+
+// Severity orders judgements: 0 is no finding, and more than that what came to
+// nothing wrong this time, but has a data race.
+func (v Judgement) Severity() int {
+	switch {
+	case v.Violated:
+		return 2
+	case len(v.Races) > 0:
+		return 1
+	}
+	return 0
+}
+
+// Reason says why the run is a finding; "" if it is none.
+func (v Judgement) Reason() string {
+	if v.Severity() == 1 {
+		return v.Races[0].String()
+	}
+	return v.Why
+}
+
+// Explain names the anomaly of the run that was judged, if it is a finding and
+// there is a name.
+func (v Judgement) Explain(h racelab.History, level racelab.Level) (Anomaly, bool) {
+	if v.Violated {
+		if a, ok := Explain(h, level); ok {
+			return a, true
+		}
+	}
+	if len(v.Races) > 0 {
+		return v.Races[0].anomaly(), true
+	}
+	return Anomaly{}, false
 }
 
 // Runs counts the serial runs so far.
@@ -73,7 +108,13 @@ func (j *Judge) Judge(ctx context.Context, h racelab.History) (Judgement, error)
 	if err := j.begin(ctx); err != nil {
 		return Judgement{}, err
 	}
-	// Most runs come to the same few outcomes.
+	v, err := j.recall(ctx, h)
+	v.Races = RacesIn(h)
+	return v, err
+}
+
+// recall judges what a run came to. Most runs come to the same few outcomes.
+func (j *Judge) recall(ctx context.Context, h racelab.History) (Judgement, error) {
 	var whole bool
 	j.text, whole = appendOutcome(j.text[:0], h)
 	if v, ok := j.judged[string(j.text)]; ok && whole {
@@ -96,15 +137,23 @@ const mostJudged = 1000
 func (j *Judge) judge(ctx context.Context, h racelab.History) (Judgement, error) {
 	read := readingOf(h, j.Scenario, j.initial)
 	v := Judgement{Outcome: read.outcome()}
-	stuck := j.stuck(h)
 	for _, r := range v.Outcome.Calls {
 		if r.Class.Aborted() {
 			v.Aborted++
 		}
 		v.Deadlock = v.Deadlock || r.Class == racelab.Deadlock
 	}
-	if stuck != "" {
-		v.Violated, v.Deadlock, v.Why = true, true, stuck
+	if a, ok := fatalIn(h.Events); ok {
+		v.Violated, v.Why = true, a.Why
+		return v, nil
+	}
+	if len(openIn(h.Events)) > 0 {
+		v.Violated = true
+		a, ok := stuckIn(h.Events)
+		if v.Why = a.Why; !ok {
+			v.Why = "a call never returned"
+		}
+		v.Deadlock = v.Deadlock || !ok || a.Name == Deadlock
 		return v, nil
 	}
 	measures, err := Invariants(j.Scenario, h.Final)
@@ -126,6 +175,9 @@ func (j *Judge) judge(ctx context.Context, h racelab.History) (Judgement, error)
 	if v.Serial, err = j.explained(ctx, read); err == nil && !v.Serial {
 		v.Violated = true
 		v.Why = fmt.Sprintf("no serial order gives %s with %s", v.Outcome.Results(nil), v.Outcome.State)
+		if a, ok := panicIn(h.Events); ok {
+			v.Why = a.Why + ", which no serial order gives"
+		}
 	}
 	return v, err
 }
@@ -150,28 +202,6 @@ func (j *Judge) begin(ctx context.Context) error {
 	}
 	j.begun, j.initial = true, h.Final
 	return nil
-}
-
-// stuck says who waits for whom if some session never returned.
-func (j *Judge) stuck(h racelab.History) string {
-	returned := map[racelab.CallID]bool{}
-	waits := ""
-	for _, e := range h.Events {
-		switch e.Kind {
-		case racelab.Returned:
-			returned[e.Op.Call] = true
-		case racelab.Waiting:
-			waits = fmt.Sprintf("deadlock: %s waits at %s for %v", e.Op.Session, e.Op.Name(), e.On)
-		case racelab.Called:
-			returned[e.Op.Call] = false
-		}
-	}
-	for _, done := range returned {
-		if !done {
-			return waits
-		}
-	}
-	return ""
 }
 
 // known reports whether a serial order that was run explains a run.

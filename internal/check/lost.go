@@ -114,7 +114,7 @@ func overwrites(events []racelab.Event) []overwrite {
 // anomaly explains it.
 func (o overwrite) anomaly(events []racelab.Event) Anomaly {
 	read, between, write := events[o.read].Op, events[o.between].Op, events[o.write].Op
-	item := accessOf(write).item()
+	item := itemOf(write)
 	a := Anomaly{
 		Name: LostUpdate,
 		Cycle: []Edge{
@@ -126,11 +126,19 @@ func (o overwrite) anomaly(events []racelab.Event) Anomaly {
 			o.between: "lost to " + write.Name(),
 			o.write:   "overwrites " + between.Name(),
 		},
-		Prose: fmt.Sprintf("%s, and then wrote it from what it had read (%s). What %s wrote is gone.",
-			missed(read, item, between, "wrote", o.between < o.read), write.Name(), between.Session),
+		Prose: fmt.Sprintf("%s, and then %s it from what it had %s (%s). What %s %s is gone.",
+			missed(read, item, between, wroteVerb(between), o.between < o.read), wroteVerb(write), readVerb(read), write.Name(), between.Session, wroteVerb(between)),
 	}
 	a.Events = eventsOf(events, a.Cycle)
 	return a
+}
+
+// itemOf names what an operation is about.
+func itemOf(op racelab.Op) string {
+	if inMemory(op) {
+		return object(op)
+	}
+	return accessOf(op).item()
 }
 
 // item names the row: account id 1; the table, if the text names no row.

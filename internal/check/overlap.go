@@ -12,7 +12,7 @@ func readsOf(r, w *statement, final racelab.State, several map[string]bool) cert
 	if slices.Contains(r.joined, w.table) {
 		return maybe
 	}
-	if r.table != w.table || !r.changes(w.region) {
+	if r.table != w.table || r.memory != w.memory || !r.changes(w.region) {
 		return no
 	}
 	if r.refused() {
@@ -62,7 +62,7 @@ func readsOf(r, w *statement, final racelab.State, several map[string]bool) cert
 
 // writesOver reports whether later writes a row that earlier wrote before.
 func writesOver(earlier, later *statement, final racelab.State, several map[string]bool) certainty {
-	if earlier.table != later.table || later.verb == "INSERT" && !later.upsert {
+	if earlier.table != later.table || earlier.memory != later.memory || later.verb == "INSERT" && !later.upsert {
 		return no
 	}
 	if len(earlier.sets) > 0 && len(later.sets) > 0 && !slices.ContainsFunc(later.sets, func(s assignment) bool {

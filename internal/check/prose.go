@@ -42,18 +42,24 @@ func (c cycle) anomaly(events []racelab.Event) Anomaly {
 		a.Marks[read.left] = "stale at " + op(write)
 		a.Marks[between.left] = "unseen by " + op(read)
 		a.Marks[write.left] = "relies on " + op(read)
-		a.Prose = fmt.Sprintf("%s, and then wrote it because of what it had read (%s). By then that was no longer so.", first.missed(), op(write))
+		a.Prose = fmt.Sprintf("%s, and then %s it because of what it had %s (%s). By then that was no longer so.", first.missed(), did(write), readVerb(read.op), op(write))
+	case rankUnfinished:
+		a.Marks[first.from.left] = "seen by " + op(first.to) + " too early"
+		a.Marks[first.to.left] = "before " + who(first.from) + " was done"
+		a.Prose = fmt.Sprintf("%s %s %s (%s) after %s %s it (%s) and before %s was done. But %s comes before %s as well: %s.",
+			who(first.to), readVerb(first.to.op), first.item(), op(first.to), who(first.from), did(first.from), op(first.from), who(first.from),
+			who(first.to), who(first.from), c.rest())
 	case rankReadSkew:
 		markMissed(a.Marks, first)
 		a.Marks[last.from.left] = "seen by " + op(last.to)
 		a.Marks[last.to.left] = "after " + op(last.from)
-		a.Prose = fmt.Sprintf("%s, and %s (%s) after %s wrote it (%s). The two do not belong together: %s saw a state that never was.",
-			first.missed(), last.item(), op(last.to), who(last.from), op(last.from), who(last.to))
+		a.Prose = fmt.Sprintf("%s, and %s (%s) after %s %s it (%s). The two do not belong together: %s saw a state that never was.",
+			first.missed(), last.item(), op(last.to), who(last.from), did(last.from), op(last.from), who(last.to))
 	case rankNonRepeatableRead:
 		markMissed(a.Marks, first)
 		a.Marks[last.to.left] = "not what " + op(first.from) + " read"
-		a.Prose = fmt.Sprintf("%s read %s (%s), %s wrote it (%s), and %s read it again (%s). The second time it was not the same.",
-			who(first.from), first.item(), op(first.from), who(first.to), op(first.to), who(last.to), op(last.to))
+		a.Prose = fmt.Sprintf("%s %s %s (%s), %s %s it (%s), and %s %s it again (%s). The second time it was not the same.",
+			who(first.from), readVerb(first.from.op), first.item(), op(first.from), who(first.to), did(first.to), op(first.to), who(last.to), readVerb(last.to.op), op(last.to))
 	case rankWriteSkew:
 		for i, d := range c.edges {
 			markMissed(a.Marks, d)
@@ -141,7 +147,7 @@ func missed(read racelab.Op, item string, write racelab.Op, wrote string, alread
 	if already {
 		return fmt.Sprintf("%s read %s (%s) without what %s had written (%s)", read.Session, item, read.Name(), write.Session, write.Name())
 	}
-	return fmt.Sprintf("%s read %s (%s) before %s %s it (%s)", read.Session, item, read.Name(), write.Session, wrote, write.Name())
+	return fmt.Sprintf("%s %s %s (%s) before %s %s it (%s)", read.Session, readVerb(read), item, read.Name(), write.Session, wrote, write.Name())
 }
 
 // rest tells all edges but the first.
@@ -162,9 +168,9 @@ func (c cycle) without(one dependency) (text string) {
 		}
 		switch d.kind {
 		case WW:
-			text += fmt.Sprintf("%s wrote %s (%s) before %s wrote over it (%s)", who(d.from), d.item(), op(d.from), who(d.to), op(d.to))
+			text += fmt.Sprintf("%s %s %s (%s) before %s %s over it (%s)", who(d.from), did(d.from), d.item(), op(d.from), who(d.to), did(d.to), op(d.to))
 		case WR:
-			text += fmt.Sprintf("%s saw (%s) what %s wrote (%s)", who(d.to), op(d.to), who(d.from), op(d.from))
+			text += fmt.Sprintf("%s saw (%s) what %s %s (%s)", who(d.to), op(d.to), who(d.from), did(d.from), op(d.from))
 		case RW:
 			text += d.missed()
 		}
@@ -180,7 +186,7 @@ func did(s *statement) string {
 	if s.verb == "DELETE" {
 		return "deleted"
 	}
-	return "wrote"
+	return wroteVerb(s.op)
 }
 
 // moved says what a write did to the rows that a predicate finds.
@@ -191,5 +197,5 @@ func moved(s *statement) string {
 	case "DELETE":
 		return "took a row out of"
 	}
-	return "wrote"
+	return wroteVerb(s.op)
 }

@@ -30,6 +30,7 @@ type statement struct {
 	tx     *transaction
 	undone bool // rolled back to a savepoint
 	void   bool // the call began again in another transaction: nobody acts on what it read
+	memory bool // it is an access of shared memory
 }
 
 // ok reports whether the statement did what it says.
@@ -153,6 +154,9 @@ func statementsOf(events []racelab.Event, level racelab.Level) []*statement {
 			try.failed = true
 			continue
 		case racelab.Query, racelab.Exec, "":
+		case racelab.Load, racelab.Store, racelab.Update:
+			statements = append(statements, accessesOf(*s)...)
+			continue
 		default:
 			continue
 		}

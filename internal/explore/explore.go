@@ -67,7 +67,7 @@ type Search struct {
 	Tell   func(run, known int)  // told after each batch; known: schedules run or waiting; may be nil
 }
 
-// A Finding is a schedule whose run is a violation.
+// A Finding is a schedule whose run is a violation, or has a data race.
 type Finding struct {
 	Schedule  racelab.Schedule
 	History   racelab.History
@@ -84,6 +84,14 @@ type OutcomeCount struct {
 	Broken         bool // an invariant does not hold
 }
 
+// A FoundRace is a data race, the schedule that shows it, and at which run that
+// was.
+type FoundRace struct {
+	check.Race
+	Schedule string `json:"schedule"`
+	FoundAt  int    `json:"found_at"`
+}
+
 // A Report is what a search gave. It does not depend on the number of workers.
 type Report struct {
 	Complete   bool
@@ -96,11 +104,13 @@ type Report struct {
 	Classes    map[racelab.Class]int
 	Deadlocked int
 	Violations int
-	Conflicts  int  // pairs of conflicting operations that ran in both orders
-	Conflicted bool // some did, if only in one order
+	Raced      int         // schedules in which there is a data race
+	Races      []FoundRace // of each pair of lines the first
+	Conflicts  int         // pairs of conflicting operations that ran in both orders
+	Conflicted bool        // some did, if only in one order
 	Outcomes   []OutcomeCount
-	Witness    *Finding // the one with the fewest preemptions, then the first in order
-	FirstFound int      // at which run; 0 is never
+	Witness    *Finding // a violation, else a race: with the fewest preemptions, then the first in order
+	FirstFound int      // at which run there was a violation; 0 is never
 	Passing    *Finding // a schedule with the most switches that is no violation; nil if there is none
 }
 

@@ -212,6 +212,9 @@ func (r *reduction) grow(b *branch, steps []check.Step) {
 	end := len(steps)
 	for k := from; k < len(steps); k++ {
 		step := &steps[k]
+		if step.Pending() {
+			break
+		}
 		n := nodes[k]
 		if k > from {
 			// What sleeps has faults and other victims, which touch more and do not.
@@ -241,7 +244,7 @@ func (r *reduction) grow(b *branch, steps []check.Step) {
 		}
 		r.variants(n, step)
 		sleep = r.keep(sleep, *step)
-		if k+1 < len(steps) {
+		if k+1 < len(steps) && !steps[k+1].Pending() {
 			nodes = append(nodes[:k+1], &node{parent: n, via: step.Choice, depth: k + 1, ready: steps[k+1].Ready, sleep: sleep})
 		}
 	}
@@ -305,7 +308,8 @@ func (r *reduction) variants(n *node, step *check.Step) {
 
 // races finds the pairs of steps that depend on each other with nothing in
 // between that both depend on, and queues what reverses their order where
-// nothing does so yet. Pairs in what a run has in common with an earlier one
+// nothing does so yet. What waits for ever at a run's end counts as a step that
+// comes after everything: in the other order it may be let in. Pairs in what a run has in common with an earlier one
 // are among them: what they touch may be another thing in view of what follows.
 func (r *reduction) races(nodes []*node, steps []check.Step) {
 	n := len(steps)
@@ -320,7 +324,7 @@ func (r *reduction) races(nodes []*node, steps []check.Step) {
 			direct[j] = append(direct[j], prev)
 		}
 		for i := range j {
-			if steps[i].Choice.Session != s && !(has && i == prev) && r.relation.Depends(&steps[i], &steps[j]) {
+			if steps[i].Choice.Session != s && !steps[i].Pending() && !(has && i == prev) && r.relation.Depends(&steps[i], &steps[j]) {
 				direct[j] = append(direct[j], i)
 			}
 		}
@@ -343,7 +347,11 @@ func (r *reduction) races(nodes []*node, steps []check.Step) {
 			if has && i == prev || i == enabler {
 				continue
 			}
-			between := slices.ContainsFunc(direct[j], func(k int) bool { return k != i && k != enabler && before[k].has(i) })
+			// With what came while it could not be made it cannot change places.
+			between := slices.ContainsFunc(direct[j], func(k int) bool {
+				could := has && k <= prev || slices.Contains(steps[k].Ready, plain(steps[j].Choice))
+				return k != i && k != enabler && before[k].has(i) && could
+			})
 			if !between {
 				r.reverse(nodes[i], steps, before, i, j)
 			}
@@ -356,7 +364,7 @@ func (r *reduction) races(nodes []*node, steps []check.Step) {
 func (r *reduction) reverse(at *node, steps []check.Step, before []set, i, j int) {
 	var rest []int // what does not happen after i, and j
 	for k := i + 1; k < j; k++ {
-		if !before[k].has(i) {
+		if !before[k].has(i) && !steps[k].Pending() {
 			rest = append(rest, k)
 		}
 	}

@@ -33,6 +33,7 @@ func (r *result) take(p savedReport) {
 	r.Report = Report{
 		Schedules: p.Schedules, Serial: p.Serial, Aborted: p.Aborted, Classes: p.Classes, Deadlocked: p.Deadlocked,
 		Violations: p.Violations, FirstFound: p.FirstFound, Outcomes: p.Outcomes,
+		Raced: p.Raced, Races: p.Races,
 	}
 	if r.Classes == nil {
 		r.Classes = map[racelab.Class]int{}
@@ -69,6 +70,7 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 			r.Classes[result.Class]++
 		}
 	}
+	r.note(h, v.Races)
 	results := v.Outcome.Results(nil)
 	text := results + "|" + v.Outcome.State
 	at, ok := r.outcomes[text]
@@ -80,6 +82,11 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 	r.Outcomes[at].Count++
 
 	preempted, switches := measured(h)
+	if r.mayBeWitness(v, preempted) {
+		if f := findingOf(h, v); r.Witness == nil || simpler(*f, *r.Witness) {
+			r.Witness = f
+		}
+	}
 	if !v.Violated {
 		if r.Passing == nil || switches > r.Passing.Schedule.Switches() {
 			r.Passing = findingOf(h, v)
@@ -90,13 +97,31 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 	if r.FirstFound == 0 {
 		r.FirstFound = r.Schedules
 	}
-	if r.Witness != nil && preempted > r.Witness.Preempted {
-		return nil
-	}
-	if f := findingOf(h, v); r.Witness == nil || simpler(*f, *r.Witness) {
-		r.Witness = f
-	}
 	return nil
+}
+
+// note keeps the first race of each pair of lines.
+func (r *result) note(h racelab.History, races []check.Race) {
+	if len(races) > 0 {
+		r.Raced++
+	}
+	for _, race := range races {
+		if !slices.ContainsFunc(r.Races, func(known FoundRace) bool { return known.Lines() == race.Lines() }) {
+			r.Races = append(r.Races, FoundRace{race, ScheduleOf(h).String(), r.Schedules})
+		}
+	}
+}
+
+// mayBeWitness reports whether a run may be a better witness than the one there
+// is.
+func (r *result) mayBeWitness(v check.Judgement, preempted int) bool {
+	switch {
+	case v.Severity() == 0:
+		return false
+	case r.Witness == nil || v.Severity() > r.Witness.Judgement.Severity():
+		return true
+	}
+	return v.Severity() == r.Witness.Judgement.Severity() && preempted <= r.Witness.Preempted
 }
 
 // forget takes back all counts but that of the serial runs.
@@ -112,10 +137,11 @@ func findingOf(h racelab.History, v check.Judgement) *Finding {
 	return &Finding{Schedule: ScheduleOf(h), History: h, Judgement: v, Preempted: preempted}
 }
 
-// simpler orders findings: fewer preemptions, then fewer switches, then fewer
+// simpler orders findings: the more severe, then fewer preemptions, then fewer switches, then fewer
 // steps, then the schedule's text.
 func simpler(a, b Finding) bool {
 	return cmp.Or(
+		cmp.Compare(b.Judgement.Severity(), a.Judgement.Severity()),
 		cmp.Compare(a.Preempted, b.Preempted),
 		cmp.Compare(a.Schedule.Switches(), b.Schedule.Switches()),
 		cmp.Compare(len(a.Schedule), len(b.Schedule)),

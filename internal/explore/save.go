@@ -40,6 +40,8 @@ type savedReport struct {
 	Deadlocked int                   `json:"deadlocked"`
 	Violations int                   `json:"violations"`
 	FirstFound int                   `json:"first_found"`
+	Raced      int                   `json:"raced,omitempty"`
+	Races      []FoundRace           `json:"races,omitempty"`
 	Outcomes   []OutcomeCount        `json:"outcomes"`
 	Conflicts  []check.SavedPair     `json:"conflicts"`
 	Witness    string                `json:"witness,omitempty"`
@@ -210,6 +212,18 @@ func union(a, b []savedTaken) []savedTaken {
 
 // add counts what another part has found.
 func (r *savedReport) add(o savedReport) {
+	switch { // a race is no witness where there is a violation
+	case (r.Violations > 0) == (o.Violations > 0):
+		r.Witness = better(r.Witness, o.Witness)
+	case o.Violations > 0:
+		r.Witness = o.Witness
+	}
+	r.Raced += o.Raced
+	for _, race := range o.Races {
+		if !slices.ContainsFunc(r.Races, func(known FoundRace) bool { return known.Lines() == race.Lines() }) {
+			r.Races = append(r.Races, race)
+		}
+	}
 	r.Schedules += o.Schedules
 	r.Serial = max(r.Serial, o.Serial)
 	r.Beside += o.Beside
@@ -234,7 +248,6 @@ func (r *savedReport) add(o savedReport) {
 		r.Outcomes[i].Count += x.Count
 	}
 	r.Conflicts = append(r.Conflicts, o.Conflicts...)
-	r.Witness = better(r.Witness, o.Witness)
 	r.Passing = cmp.Or(r.Passing, o.Passing)
 }
 
@@ -270,6 +283,7 @@ func (s *Search) save(r *result, a agenda) Frontier {
 	f.Report = savedReport{
 		Schedules: p.Schedules, Serial: p.Serial, Beside: r.beside(), Aborted: p.Aborted, Classes: p.Classes, Deadlocked: p.Deadlocked,
 		Violations: p.Violations, FirstFound: p.FirstFound, Outcomes: p.Outcomes, Conflicts: r.conflicts.Save(),
+		Raced: p.Raced, Races: p.Races,
 	}
 	if p.Witness != nil {
 		f.Report.Witness = p.Witness.Schedule.String()
@@ -393,7 +407,7 @@ func (s *Search) load(f Frontier, serial []racelab.History) (agenda, error) {
 func (s *Search) resume(ctx context.Context, r *result, f Frontier) error {
 	p := f.Report
 	r.take(p)
-	again := func(text string, violated bool) (*Finding, error) {
+	again := func(text string, least, most int) (*Finding, error) {
 		schedule, err := racelab.ParseSchedule(text)
 		if err != nil || text == "" {
 			return nil, err
@@ -403,15 +417,15 @@ func (s *Search) resume(ctx context.Context, r *result, f Frontier) error {
 			return nil, fmt.Errorf("run %s again: %w", schedule, err)
 		}
 		v, err := s.Judge.Judge(ctx, h)
-		if err == nil && v.Violated != violated {
+		if err == nil && (v.Severity() < least || v.Severity() > most) {
 			err = fmt.Errorf("run %s again: it comes to something else now", schedule)
 		}
 		return findingOf(h, v), err
 	}
 	var err error
-	if r.Witness, err = again(p.Witness, true); err != nil {
+	if r.Witness, err = again(p.Witness, 1, 2); err != nil {
 		return err
 	}
-	r.Passing, err = again(p.Passing, false)
+	r.Passing, err = again(p.Passing, 0, 1)
 	return err
 }

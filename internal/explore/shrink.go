@@ -106,7 +106,7 @@ func (x *shrinking) try(ctx context.Context, judge *check.Judge, schedule racela
 	if errors.Is(err, check.ErrStopped) {
 		return false, nil
 	}
-	if err != nil || !v.Violated {
+	if err != nil || v.Severity() < x.best.Judgement.Severity() {
 		return false, err
 	}
 	f := *findingOf(h, v)

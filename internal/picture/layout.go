@@ -5,10 +5,12 @@
 package picture
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/sqltext"
@@ -25,7 +27,7 @@ type Layout struct {
 
 // A Row is one line of a picture.
 type Row struct {
-	Lane   int
+	Lane   int           // -1 if it is nobody's: time passes
 	At     time.Duration // -1 if it is not known
 	Cells  []Cell        // of each lane
 	Name   string        // A1; "" for what is no operation
@@ -54,20 +56,20 @@ func Lay(run racelab.Run, marks Mark) Layout {
 			l.Lanes = append(l.Lanes, s)
 		}
 	}
-	slices.SortFunc(l.Lanes, func(a, b racelab.SessionID) int {
-		if len(a) != len(b) {
-			return len(a) - len(b)
-		}
-		return strings.Compare(string(a), string(b))
-	})
+	slices.SortFunc(l.Lanes, beside)
 	state := make([]Cell, len(l.Lanes))
 	for i, e := range run.History.Events {
 		row := Row{Lane: slices.Index(l.Lanes, e.Op.Session), At: -1, Mark: marks[i]}
-		if row.Lane < 0 {
-			continue
-		}
 		if i < len(run.At) {
 			row.At = run.At[i]
+		}
+		if e.Kind == racelab.Ticked {
+			row.Text, row.Cells = "(time passes)", slices.Clone(state)
+			l.Rows = append(l.Rows, row)
+			continue
+		}
+		if row.Lane < 0 {
+			continue
 		}
 		switch e.Kind {
 		case racelab.Called:
@@ -90,10 +92,13 @@ func Lay(run racelab.Run, marks Mark) Layout {
 				continue
 			}
 			row.Text, row.Failed = "ends: "+plain(e.Result.Class.Words()), true
+			if e.What != "" {
+				row.Text = "ends: " + plain(e.What)
+			}
 		}
 		row.Cells = slices.Clone(state)
 		switch {
-		case e.Kind == racelab.Left && e.Op.Kind == racelab.Window:
+		case e.Kind == racelab.Left && pauses(e.Op):
 			row.Cells[row.Lane] = Pauses
 		case e.Kind != racelab.Waiting:
 			row.Cells[row.Lane] = Acts
@@ -106,7 +111,47 @@ func Lay(run racelab.Run, marks Mark) Layout {
 // plain makes a text one line that cannot steer a terminal.
 func plain(s string) string { return sqltext.Inline(s, nil) }
 
+// beside orders lanes: A, B, ..., AA, and each session's own behind it, Aa, Aaa,
+// Ab.
+func beside(a, b racelab.SessionID) int {
+	own := func(s racelab.SessionID) int { // where the names of those it has started begin
+		if i := strings.IndexFunc(string(s), unicode.IsLower); i >= 0 {
+			return i
+		}
+		return len(s)
+	}
+	i, j := own(a), own(b)
+	return cmp.Or(cmp.Compare(i, j), strings.Compare(string(a[:i]), string(b[:j])), strings.Compare(string(a[i:]), string(b[j:])))
+}
+
+// pauses reports whether a session does nothing but let time or others pass.
+func pauses(op racelab.Op) bool {
+	return op.Kind == racelab.Window || op.Kind == racelab.Sleep || op.Kind == racelab.Yield
+}
+
+// memoryWait says what of shared memory is waited for.
+func memoryWait(e racelab.Event) string {
+	var others []string
+	itself := false
+	for _, s := range e.On {
+		if itself = itself || s == e.Op.Session; s != e.Op.Session {
+			others = append(others, plain(string(s)))
+		}
+	}
+	what := "waits for " + plain(e.Op.Touches[0].Object)
+	switch {
+	case itself:
+		return what + ", which it holds itself"
+	case len(others) > 0:
+		return fmt.Sprintf("%s, which %s holds", what, strings.Join(others, " and "))
+	}
+	return what
+}
+
 func waitText(e racelab.Event) string {
+	if len(e.Op.Touches) > 0 {
+		return memoryWait(e)
+	}
 	what := "a lock"
 	if e.What != "" {
 		what = "the " + plain(e.What) + " lock"
@@ -124,16 +169,39 @@ func waitText(e racelab.Event) string {
 	return "waits for " + what // its holder is not in the picture
 }
 
+// inGo writes a value of shared memory.
+func inGo(v racelab.Value) string {
+	if v == nil {
+		return "nil"
+	}
+	return sqltext.Literal(v)
+}
+
 func describe(e racelab.Event) (name, text, result string, failed bool) {
 	name, text = e.Op.Name(), sqltext.Inline(e.Op.Text, e.Op.Args)
-	if e.Op.Kind == racelab.Window {
+	switch e.Op.Kind {
+	case racelab.Window:
 		text = "(" + text + " pass)"
+	case racelab.Sleep, racelab.Yield:
+		text = "(" + text + ")"
+	case racelab.Store:
+		text += " = " + inGo(e.Result.Value)
+	case racelab.Load:
+		result = inGo(e.Result.Value)
+	case racelab.Spawn:
+		result = plain(fmt.Sprint(e.Result.Value))
+	default:
+		if e.Result.Value != nil {
+			result = inGo(e.Result.Value)
+		}
 	}
 	switch rows := e.Result.Rows; {
 	case e.Op.Fault == racelab.DropBefore:
 		return name, text, "not sent: the connection is lost", true
 	case e.Op.Fault == racelab.DropAfter:
 		return name, text, "done, but the connection is lost, and with it the answer", true
+	case e.Result.Class != racelab.OK && e.What != "":
+		return name, text, plain(e.What), true
 	case e.Result.Class != racelab.OK:
 		return name, text, plain(e.Result.Class.Words()), true
 	case rows == nil:

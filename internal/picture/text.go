@@ -35,7 +35,8 @@ func Text(run racelab.Run, marks Mark, o Options) string {
 		names = max(names, len(r.Name))
 	}
 	var b strings.Builder
-	b.WriteString(o.paint(dim, head(l, timed)))
+	widths, room := l.widths()
+	b.WriteString(o.paint(dim, head(l, widths, timed)))
 	b.WriteByte('\n')
 	for _, r := range l.Rows {
 		line := ""
@@ -43,10 +44,10 @@ func Text(run racelab.Run, marks Mark, o Options) string {
 			line = o.paint(dim, fmt.Sprintf("%7s", millis(r))) + "  "
 		}
 		for lane, c := range r.Cells {
-			line += o.paint(laneColors[lane%len(laneColors)], symbol(c, r.Failed)) + " "
+			line += o.paint(laneColors[lane%len(laneColors)], symbol(c, r.Failed)) + strings.Repeat(" ", widths[lane]-1)
 		}
-		line += " " + o.paint(laneColors[r.Lane%len(laneColors)], fmt.Sprintf("%-*s", names, r.Name)) + "  "
-		used := 2*len(r.Cells) + names + 3
+		line += " " + o.paint(laneColors[max(r.Lane, 0)%len(laneColors)], fmt.Sprintf("%-*s", names, r.Name)) + "  "
+		used := room + names + 3
 		if timed {
 			used += 9
 		}
@@ -56,13 +57,22 @@ func Text(run racelab.Run, marks Mark, o Options) string {
 	return b.String()
 }
 
-func head(l Layout, timed bool) string {
+// widths are those of the lanes, and how much they are together.
+func (l Layout) widths() (each []int, all int) {
+	for _, s := range l.Lanes {
+		each = append(each, len(s)+1)
+		all += len(s) + 1
+	}
+	return each, all
+}
+
+func head(l Layout, widths []int, timed bool) string {
 	line := ""
 	if timed {
 		line = fmt.Sprintf("%7s  ", "ms")
 	}
-	for _, s := range l.Lanes {
-		line += fmt.Sprintf("%-2s", s)
+	for i, s := range l.Lanes {
+		line += fmt.Sprintf("%-*s", widths[i], s)
 	}
 	return strings.TrimRight(line, " ")
 }

@@ -24,7 +24,7 @@ func found(c stage.MatrixCell) string {
 		fmt.Fprintf(&b, "%+v\n", o)
 	}
 	if c.Witness != nil {
-		a, _ := stage.Explain(*c.Witness)
+		a, _ := c.Explain()
 		fmt.Fprintf(&b, "racelab run %s --engine %s --level '%s' --schedule '%s'\n%s\n",
 			c.Selection.Name(), c.Engine.Name, c.Level, c.Schedule, a.Prose)
 	}

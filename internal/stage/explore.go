@@ -170,6 +170,9 @@ func (s Selection) Replay(ctx context.Context, server racelab.Server, how Contro
 	if out.Judgement, err = judge.Judge(ctx, h); err == nil && out.Judgement.Broken {
 		out.Judgement.Serial, err = judge.Explained(ctx, h)
 	}
+	for _, race := range out.Judgement.Races {
+		out.Races = append(out.Races, Race{Race: race, Schedule: out.Schedule.String(), FoundAt: 1})
+	}
 	return out, err
 }
 
@@ -203,9 +206,12 @@ func mostSteps(h racelab.History) int {
 	return most
 }
 
-// LostControl reports whether err says that a run could not be controlled: a
-// session stopped outside the gate, or nobody could go on.
-func LostControl(err error) bool { return errors.Is(err, control.ErrStalled) }
+// LostControl reports whether err says that a run could not be controlled to its
+// end: a session stopped outside the gate, nobody could go on, or there was no
+// end.
+func LostControl(err error) bool {
+	return errors.Is(err, control.ErrStalled) || errors.Is(err, control.ErrEndless)
+}
 
 // Diverged reports whether err says that a schedule asks for what cannot be.
 func Diverged(err error) bool { return errors.Is(err, control.ErrDiverged) }
@@ -213,5 +219,13 @@ func Diverged(err error) bool { return errors.Is(err, control.ErrDiverged) }
 // An Anomaly is what a violation is called, and why.
 type Anomaly = check.Anomaly
 
-// Explain names the anomaly of a controlled run that is a violation, if it can.
-func Explain(run racelab.Run) (Anomaly, bool) { return check.Explain(run.History, run.Level) }
+// A Race is a data race that an exploration has found.
+type Race = explore.FoundRace
+
+// Explain names the anomaly of the witness, if it is a finding and has a name.
+func (o Explored) Explain() (Anomaly, bool) {
+	if o.Witness == nil {
+		return Anomaly{}, false
+	}
+	return o.Judgement.Explain(o.Witness.History, o.Witness.Level)
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/check"
 )
 
 // A Matrix says which cells to compute: strategies on engines and levels.
@@ -182,13 +183,10 @@ func (o Explored) CellResult(x Exploration, err error) (r racelab.CellResult, an
 	switch verdict {
 	case racelab.Violated:
 		r = racelab.CellViolated
-		if o.Witness == nil {
-			return r, "", why
-		}
-		if a, ok := Explain(*o.Witness); ok {
+		if a, ok := o.Explain(); ok {
 			anomaly = string(a.Name)
 		}
-		if stuck(o.Witness.History) {
+		if o.Witness != nil && anomaly == string(check.Deadlock) && stuck(o.Witness.History) {
 			r = racelab.CellDeadlock
 		}
 		return r, anomaly, why

@@ -454,7 +454,7 @@ func TestProgramsWorkedOutByHand(t *testing.T) {
 					}
 					// At READ UNCOMMITTED the history alone does not always say
 					// what a read saw: then nothing is named.
-					a, named := stage.Explain(*x.Witness)
+					a, named := x.Explain()
 					if named && string(a.Name) != p.anomaly || !named && p.anomaly != "" && level != racelab.ReadUncommitted {
 						t.Errorf("%s is called %q, want %q", x.Schedule, a.Name, p.anomaly)
 					}
