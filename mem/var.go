@@ -6,8 +6,9 @@ import "github.com/racelab/racelab"
 // them to write, with nothing that orders them, race. It must not be copied.
 type Var[T any] struct {
 	object
-	value       T
-	load, store string // texts
+	value         T
+	load, store   string // texts
+	reads, writes []racelab.Touch
 }
 
 // NewVar makes a variable. Its value is part of a run's final state.
@@ -15,6 +16,7 @@ func NewVar[T any](m *racelab.Memory, name string, value T) *Var[T] {
 	v := &Var[T]{value: value}
 	v.init(m, name)
 	v.load, v.store = "load "+v.name, "store "+v.name
+	v.reads, v.writes = v.touch(racelab.Reads), v.touch(racelab.Writes)
 	m.Share(v.name, func() racelab.Value { return valueOf(v.value) })
 	return v
 }
@@ -24,7 +26,7 @@ func (v *Var[T]) Load() T {
 	if v.gate == nil {
 		return v.value
 	}
-	v.pass(racelab.Load, v.load, nil, racelab.Touch{Object: v.name, Mode: racelab.Reads})
+	v.pass(racelab.Load, v.load, nil, v.reads)
 	x := v.value
 	v.gate.Done(saw(x))
 	return x
@@ -36,7 +38,7 @@ func (v *Var[T]) Store(x T) {
 		v.value = x
 		return
 	}
-	v.pass(racelab.Store, v.store, nil, racelab.Touch{Object: v.name, Mode: racelab.Writes})
+	v.pass(racelab.Store, v.store, nil, v.writes)
 	v.value = x
 	v.gate.Done(saw(x))
 }
