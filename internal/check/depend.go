@@ -55,6 +55,12 @@ type Step struct {
 	Ready  []racelab.Choice // the choices there were
 	// Woke are the sessions whose waiting operations it let end.
 	Woke []racelab.SessionID
+	// Stuck says that it was never made: its operation wants something of shared
+	// memory that nobody gave. Those steps are the last of a run.
+	Stuck bool
+	// Latched says that its operation may have to wait for something of shared
+	// memory.
+	Latched bool
 
 	waits    bool // its operation has waited, or closed a deadlock
 	snapshot bool // it decides what a whole transaction sees
@@ -95,7 +101,7 @@ func (r *Relation) Steps(h racelab.History) []Step {
 			results[e.Op.Name()] = e.Result
 		}
 	}
-	var steps []Step
+	var steps, stuck []Step
 	open := map[racelab.ConnID]*tx{}
 	var ended []*tx
 	blind := r.blind(h)
@@ -112,14 +118,16 @@ func (r *Relation) Steps(h racelab.History) []Step {
 	for _, e := range h.Events {
 		if c, ok := e.Choice(); ok {
 			entered[e.Op.Name()] = len(steps)
-			steps = append(steps, Step{Choice: c, Ready: e.Ready})
+			steps = append(steps, Step{Choice: c, Ready: e.Ready, Latched: e.Op.Latch != nil})
 		}
 		at := len(steps) - 1
 		switch e.Kind {
 		case racelab.Ticked:
 			steps[at].touches = []touch{{writes, all(everything)}}
 		case racelab.Waiting:
-			if at >= 0 && r.has(Waiting) {
+			if e.Op.Conn == "" {
+				stuck = append(stuck, Step{Choice: racelab.Choice{Session: e.Op.Session, Step: e.Op.Step}, Stuck: true, Latched: true, touches: memoryTouches(e.Op)})
+			} else if at >= 0 && r.has(Waiting) {
 				steps[at].waits = true
 				add(e.Op, results[e.Op.Name()], r.transaction(open, e.Op), at)
 			}
@@ -145,6 +153,7 @@ func (r *Relation) Steps(h racelab.History) []Step {
 			}
 		}
 	}
+	steps = append(steps, stuck...)
 	if blind {
 		for i := range steps {
 			steps[i].touches = []touch{{writes, all(everything)}}
