@@ -3,7 +3,6 @@ package mem_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -78,12 +77,6 @@ func told(events []racelab.Event) string {
 		}
 	}
 	return b.String()
-}
-
-// touchesOf are those of an operation when the run was over.
-func touchesOf(events []racelab.Event, name string) []racelab.Touch {
-	i := slices.IndexFunc(events, func(e racelab.Event) bool { return e.Kind == racelab.Left && e.Op.Name() == name })
-	return events[i].Op.Touches
 }
 
 // both runs several operations as one session's code.
