@@ -58,7 +58,7 @@ type Step struct {
 	// Stuck says that it was never made: its operation wants something of shared
 	// memory that nobody gave. Those steps are the last of a run.
 	Stuck bool
-	// Latched says that its operation may have to wait for something of shared
+	// Latched says that its operation may have to wait for what others do to shared
 	// memory.
 	Latched bool
 
@@ -118,7 +118,7 @@ func (r *Relation) Steps(h racelab.History) []Step {
 	for _, e := range h.Events {
 		if c, ok := e.Choice(); ok {
 			entered[e.Op.Name()] = len(steps)
-			steps = append(steps, Step{Choice: c, Ready: e.Ready, Latched: e.Op.Latch != nil})
+			steps = append(steps, Step{Choice: c, Ready: e.Ready, Latched: e.Op.Latch != nil || e.Op.Kind == racelab.Yield})
 		}
 		at := len(steps) - 1
 		switch e.Kind {

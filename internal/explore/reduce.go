@@ -310,9 +310,9 @@ func (r *reduction) variants(n *node, step *check.Step) {
 // nothing does so yet. Pairs in what a run has in common with an earlier one
 // are among them: what they touch may be another thing in view of what follows.
 //
-// What is in between may have freed a latch that the step waits for: it cannot
-// come before that, but before the one that took it. So of a step with a latch
-// all pairs count. One that is stuck has only those.
+// What is in between may have freed the latch of a step, which then cannot come
+// before that, but can before whoever took it; and who enables it here need not
+// be who does elsewhere. So of a step with a latch all pairs count.
 func (r *reduction) races(nodes []*node, steps []check.Step) {
 	n := len(steps)
 	before := make([]set, n)              // what happens before a step
@@ -346,7 +346,7 @@ func (r *reduction) races(nodes []*node, steps []check.Step) {
 			}
 		}
 		for _, i := range direct[j] {
-			if has && i == prev || i == enabler {
+			if has && i == prev || i == enabler && !steps[j].Latched {
 				continue
 			}
 			between := !steps[j].Latched && slices.ContainsFunc(direct[j], func(k int) bool { return k != i && k != enabler && before[k].has(i) })
@@ -386,7 +386,7 @@ func (r *reduction) reverse(at *node, steps []check.Step, before []set, i, j int
 		}
 	}
 	if !slices.Contains(at.ready, best) {
-		if steps[j].Stuck {
+		if steps[j].Latched {
 			return // something else has kept it out already
 		}
 		// It ought to be there; if it is not, everything else is tried.
