@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/racelab/racelab/mem"
@@ -116,23 +117,21 @@ func TestInFreeRunningAnEventLetsAllGoOn(t *testing.T) {
 
 // Who waited goes on, also if the event is taken back at once.
 func TestInFreeRunningASetIsSeenByWhoWaited(t *testing.T) {
-	ready := mem.NewEvent(nil, "ready")
-	for range 20 {
+	synctest.Test(t, func(t *testing.T) {
+		ready := mem.NewEvent(nil, "ready")
 		gone := make(chan struct{})
-		go func() { ready.Wait(); close(gone) }()
-		for open := true; open; {
-			ready.Set()
-			ready.Clear()
-			select {
-			case <-gone:
-				open = false
-			default:
-			}
+		go func() {
+			ready.Wait()
+			close(gone)
+		}()
+		synctest.Wait()
+		ready.Set()
+		ready.Clear()
+		<-gone
+		if ready.IsSet() {
+			t.Error("it is set")
 		}
-	}
-	if ready.IsSet() {
-		t.Error("it is set")
-	}
+	})
 }
 
 func TestInFreeRunningABarrierKeepsRoundsApart(t *testing.T) {

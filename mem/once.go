@@ -50,7 +50,7 @@ func (o *Once) Do(f func()) {
 	o.gate.Done(saw(true))
 	defer func() {
 		o.passAt(pos, racelab.Release, o.end, nil, o.ends)
-		o.running, o.done, o.holder = false, true, ""
+		o.running, o.done = false, true
 		o.gate.Done(ok)
 	}()
 	f()
