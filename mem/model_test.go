@@ -86,7 +86,7 @@ var allModelled = map[string]modelled{
 		func(m *racelab.Memory) map[string]func(int) {
 			x := mem.NewRWMutex(m, "x")
 			return map[string]func(int){
-				"write": func(int) { x.Lock(); x.Unlock() }, "read": func(int) { x.RLock(); x.RUnlock() },
+				"write": func(int) { both(x.Lock, x.Unlock)() }, "read": func(int) { both(x.RLock, x.RUnlock)() },
 				"try": func(int) {
 					if x.TryLock() {
 						x.Unlock()

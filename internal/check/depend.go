@@ -106,7 +106,8 @@ func (r *Relation) Steps(h racelab.History) []Step {
 	var ended []*tx
 	blind := r.blind(h)
 	entered := map[string]int{}
-	checking := false // a transaction that is checked has committed
+	latest := map[racelab.SessionID]int{} // step at which a session has entered
+	checking := false                     // a transaction that is checked has committed
 	add := func(op racelab.Op, result racelab.Result, t *tx, at int) {
 		steps[at].touches = append(steps[at].touches, r.effects(op, result, t, at)...)
 		if checking && t.isolation.Checked && len(t.spans) > 0 && r.has(Checks) {
@@ -117,7 +118,11 @@ func (r *Relation) Steps(h racelab.History) []Step {
 	}
 	for _, e := range h.Events {
 		if c, ok := e.Choice(); ok {
-			entered[e.Op.Name()] = len(steps)
+			if before, ok := latest[c.Session]; ok && e.Op.Kind == racelab.Yield {
+				// Somebody has to go between the two, so it matters who has gone before.
+				steps[before].touches = append(steps[before].touches, touch{writes, all(everything)})
+			}
+			entered[e.Op.Name()], latest[c.Session] = len(steps), len(steps)
 			steps = append(steps, Step{Choice: c, Ready: e.Ready, Latched: e.Op.Latch != nil || e.Op.Kind == racelab.Yield})
 		}
 		at := len(steps) - 1

@@ -283,6 +283,7 @@ func TestReducedMissesNothingOfWhatItOnceMissed(t *testing.T) {
 		"a lock that is never had":               {{"try lock", "atomic store"}, {"lock", "compare", "unlock"}},
 		"an unlock hides the lock before it":     {{"rw lock", "rw unlock"}, {"atomic load"}, {"atomic store", "read lock", "read lock"}},
 		"a yield is let by anybody":              {{"atomic load", "load"}, {"increment"}, {"yield", "compare"}},
+		"a yield is after another one's step":    {{"lock", "increment", "unlock"}, {"acquire", "yield", "store"}},
 		"a reader's lock is given up by another": {{"read lock", "load", "read unlock"}, {"read unlock", "acquire", "read lock"}},
 		"a select is taken from other channels":  {{"select both"}, {"store", "try send"}, {"load", "try send other"}},
 	} {
