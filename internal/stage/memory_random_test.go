@@ -303,7 +303,7 @@ func TestReducedFindsWhatBruteForceFindsInSharedMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	rounds, most := 3, 2_000
+	rounds, most := 2, 2_000
 	if os.Getenv("RACELAB_SOAK") != "" {
 		rounds, most = 200, 30_000
 	}
