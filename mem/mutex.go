@@ -14,16 +14,18 @@ type Mutex struct {
 	object
 	free sync.Mutex
 
-	lock, unlock string // texts
-	taken        bool
-	holder       racelab.SessionID
+	lock, try, unlock string // texts
+	takes, releases   []racelab.Touch
+	taken             bool
+	holder            racelab.SessionID
 }
 
 // NewMutex makes an unlocked mutex.
 func NewMutex(m *racelab.Memory, name string) *Mutex {
 	mu := &Mutex{}
 	mu.init(m, name)
-	mu.lock, mu.unlock = "lock "+mu.name, "unlock "+mu.name
+	mu.lock, mu.try, mu.unlock = "lock "+mu.name, "try to lock "+mu.name, "unlock "+mu.name
+	mu.takes, mu.releases = mu.touch(takes), mu.touch(releases)
 	return mu
 }
 
@@ -33,7 +35,7 @@ func (m *Mutex) Lock() {
 		m.free.Lock()
 		return
 	}
-	s := m.pass(racelab.Acquire, m.lock, m, racelab.Touch{Object: m.name, Mode: racelab.Writes | racelab.Acquires})
+	s := m.pass(racelab.Acquire, m.lock, m, m.takes)
 	m.taken, m.holder = true, s
 	m.gate.Done(ok)
 }
@@ -43,7 +45,7 @@ func (m *Mutex) TryLock() bool {
 	if m.gate == nil {
 		return m.free.TryLock()
 	}
-	s := m.pass(racelab.Try, "try to "+m.lock, nil, racelab.Touch{Object: m.name, Mode: racelab.Writes | racelab.Acquires})
+	s := m.pass(racelab.Try, m.try, nil, m.takes)
 	taken := !m.taken
 	if taken {
 		m.taken, m.holder = true, s
@@ -59,7 +61,7 @@ func (m *Mutex) Unlock() {
 		m.free.Unlock()
 		return
 	}
-	m.pass(racelab.Release, m.unlock, nil, racelab.Touch{Object: m.name, Mode: racelab.Writes | racelab.Releases})
+	m.pass(racelab.Release, m.unlock, nil, m.releases)
 	if !m.taken {
 		m.gate.Misused("sync: unlock of unlocked mutex")
 	}

@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"fmt"
 	"maps"
 	"path/filepath"
 	"reflect"
@@ -13,9 +14,9 @@ import (
 
 // An object is what all values of shared memory have: a name and a gate.
 type object struct {
+	_    noCopy
 	gate racelab.MemoryGate // nil is free running
 	name string
-	pcs  [1]uintptr // of the operation's caller
 }
 
 // init gives the object its name and gate.
@@ -27,11 +28,47 @@ func (o *object) init(m *racelab.Memory, name string) {
 	o.gate, o.name = m.Gate, m.Name(name)
 }
 
+// noCopy is what go vet looks for where a value must not be copied.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
+
 // pass returns when an operation may be done, and says whose it is. It is
 // called by what a session calls.
-func (o *object) pass(kind racelab.OpKind, text string, latch racelab.Latch, touches ...racelab.Touch) racelab.SessionID {
-	return o.gate.Pass(racelab.Op{Kind: kind, Text: text, Latch: latch, Touches: touches, Pos: caller(&o.pcs)})
+//
+// What some operations touch depends on what they find. They change their
+// touches when they have passed: nobody reads them before the run is over.
+// That is sound as long as what they find is itself among what they touch.
+func (o *object) pass(kind racelab.OpKind, text string, latch racelab.Latch, touches []racelab.Touch) racelab.SessionID {
+	return o.passAt(caller(1), kind, text, latch, touches)
 }
+
+// passAt is pass for what was called at a line that is known already.
+func (o *object) passAt(pos string, kind racelab.OpKind, text string, latch racelab.Latch, touches []racelab.Touch) racelab.SessionID {
+	return o.gate.Pass(racelab.Op{Kind: kind, Text: text, Latch: latch, Touches: touches, Pos: pos})
+}
+
+// touch is what an operation with one object touches.
+func (o *object) touch(mode racelab.TouchMode) []racelab.Touch {
+	return []racelab.Touch{{Object: o.name, Mode: mode}}
+}
+
+// The ways to touch what synchronises. What nobody releases can be acquired
+// without coming after anybody: that is how an object's own state is touched
+// where what orders the sessions is another one.
+const (
+	reads    = racelab.Reads | racelab.Acquires
+	takes    = racelab.Writes | racelab.Acquires
+	releases = racelab.Writes | racelab.Releases
+	updates  = racelab.Writes | racelab.Acquires | racelab.Releases
+)
+
+// goOn is what an operation's second step adds to the text of the first.
+const goOn = ": go on"
+
+// numbered is the name of the n-th thing that belongs to an object.
+func (o *object) numbered(n int) string { return o.name + " #" + strconv.Itoa(n) }
 
 // ok is the result of an operation that returns nothing.
 var ok = racelab.Result{Class: racelab.OK}
@@ -56,14 +93,29 @@ func valueOf(v any) racelab.Value {
 	return racelab.ValueOf(v)
 }
 
+// textOf is a value as it stands in an operation's text.
+func textOf(v any) string {
+	switch v := valueOf(v).(type) {
+	case nil:
+		return "nil"
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case string:
+		return strconv.Quote(v)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
 // places are the lines of code that operations were called at, by address: a
 // map that is replaced when there is another one.
 var places atomic.Pointer[map[uintptr]string]
 
-// caller is the line of code that called the operation of a value: the first
-// above this package.
-func caller(pcs *[1]uintptr) string {
-	runtime.Callers(4, pcs[:])
+// caller is the line of code that called the operation of a value, which is so
+// many calls above the one that asks.
+func caller(above int) string {
+	var pcs [1]uintptr
+	runtime.Callers(3+above, pcs[:])
 	known := places.Load()
 	if known != nil {
 		if place, ok := (*known)[pcs[0]]; ok {

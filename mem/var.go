@@ -16,7 +16,7 @@ func NewVar[T any](m *racelab.Memory, name string, value T) *Var[T] {
 	v := &Var[T]{value: value}
 	v.init(m, name)
 	v.load, v.store = "load "+v.name, "store "+v.name
-	v.reads, v.writes = []racelab.Touch{{Object: v.name, Mode: racelab.Reads}}, []racelab.Touch{{Object: v.name, Mode: racelab.Writes}}
+	v.reads, v.writes = v.touch(racelab.Reads), v.touch(racelab.Writes)
 	m.Share(v.name, func() racelab.Value { return valueOf(v.value) })
 	return v
 }
@@ -26,7 +26,7 @@ func (v *Var[T]) Load() T {
 	if v.gate == nil {
 		return v.value
 	}
-	v.pass(racelab.Load, v.load, nil, v.reads...)
+	v.pass(racelab.Load, v.load, nil, v.reads)
 	x := v.value
 	v.gate.Done(saw(x))
 	return x
@@ -38,7 +38,7 @@ func (v *Var[T]) Store(x T) {
 		v.value = x
 		return
 	}
-	v.pass(racelab.Store, v.store, nil, v.writes...)
+	v.pass(racelab.Store, v.store, nil, v.writes)
 	v.value = x
 	v.gate.Done(saw(x))
 }

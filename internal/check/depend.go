@@ -58,9 +58,14 @@ type Step struct {
 	// Woke are the sessions whose waiting operations it let end, and the one that
 	// it started.
 	Woke []racelab.SessionID
+	// Stuck says that it was never made: its operation wants something of shared
+	// memory that nobody gave. Those steps are the last of a run.
+	Stuck bool
+	// Latched says that its operation may have to wait for what others do to shared
+	// memory.
+	Latched bool
 
 	waits    bool // its operation has waited, or closed a deadlock
-	pending  bool // it waits for ever: it is what would come next
 	snapshot bool // it decides what a whole transaction sees
 	touches  []touch
 }
@@ -99,12 +104,13 @@ func (r *Relation) Steps(h racelab.History) []Step {
 			results[e.Op.Name()] = e.Result
 		}
 	}
-	var steps, pending []Step
+	var steps, stuck []Step
 	open := map[racelab.ConnID]*tx{}
 	var ended []*tx
 	blind := r.blind(h)
 	entered := map[string]int{}
-	checking := false // a transaction that is checked has committed
+	latest := map[racelab.SessionID]int{} // step at which a session has entered
+	checking := false                     // a transaction that is checked has committed
 	add := func(op racelab.Op, result racelab.Result, t *tx, at int) {
 		steps[at].touches = append(steps[at].touches, r.effects(op, result, t, at)...)
 		if checking && t.isolation.Checked && len(t.spans) > 0 && r.has(Checks) {
@@ -115,21 +121,21 @@ func (r *Relation) Steps(h racelab.History) []Step {
 	}
 	for _, e := range h.Events {
 		if c, ok := e.Choice(); ok {
-			entered[e.Op.Name()] = len(steps)
-			steps = append(steps, Step{Choice: c, Ready: e.Ready})
+			if before, ok := latest[c.Session]; ok && e.Op.Kind == racelab.Yield {
+				// Somebody has to go between the two, so it matters who has gone before.
+				steps[before].touches = append(steps[before].touches, touch{writes, all(everything)})
+			}
+			entered[e.Op.Name()], latest[c.Session] = len(steps), len(steps)
+			steps = append(steps, Step{Choice: c, Ready: e.Ready, Latched: e.Op.Latch != nil || e.Op.Kind == racelab.Yield})
 		}
 		at := len(steps) - 1
 		switch e.Kind {
 		case racelab.Ticked:
 			steps[at].touches = []touch{{writes, all(everything)}}
 		case racelab.Waiting:
-			if _, in := entered[e.Op.Name()]; !in {
-				// Nobody lets it in any more. In another order somebody may.
-				choice := racelab.Choice{Session: e.Op.Session, Step: e.Op.Step}
-				pending = append(pending, Step{Choice: choice, pending: true, touches: memoryTouches(e.Op)})
-				continue
-			}
-			if at >= 0 && r.has(Waiting) {
+			if e.Op.Conn == "" {
+				stuck = append(stuck, Step{Choice: racelab.Choice{Session: e.Op.Session, Step: e.Op.Step}, Stuck: true, Latched: true, touches: memoryTouches(e.Op)})
+			} else if at >= 0 && r.has(Waiting) {
 				steps[at].waits = true
 				add(e.Op, results[e.Op.Name()], r.transaction(open, e.Op), at)
 			}
@@ -164,7 +170,7 @@ func (r *Relation) Steps(h racelab.History) []Step {
 			}
 		}
 	}
-	steps = append(steps, pending...)
+	steps = append(steps, stuck...)
 	if blind {
 		for i := range steps {
 			steps[i].touches = []touch{{writes, all(everything)}}
@@ -203,10 +209,6 @@ func (r *Relation) seenBy(step racelab.Choice, spans []touch) []touch {
 	r.seen[step] = known
 	return known
 }
-
-// Pending reports whether the step has not been made: its operation waits for
-// ever for what shared memory keeps from it.
-func (s *Step) Pending() bool { return s.pending }
 
 // blind reports whether a run has a statement that changes what the ones after
 // it are, in ways that are not followed here: the transaction that is open, or

@@ -106,9 +106,6 @@ func (d *Director) follow(ctx context.Context) (*seat, error) {
 		select {
 		case g := <-d.signals:
 			d.hear(g)
-			if g.born {
-				continue
-			}
 			if g.seat.state == held {
 				return g.seat, nil
 			}

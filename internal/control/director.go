@@ -175,7 +175,6 @@ type signal struct {
 	event racelab.EventKind // Entered asks to be let in; Left holds a result
 	op    racelab.Op        // that asks
 	end   bool              // the script has ended
-	born  bool              // it is the first of a session that another has started
 }
 
 // NewDirector makes the gate for one run of scripts. The sessions' databases
@@ -409,8 +408,11 @@ func (d *Director) leaveStage(s *seat) {
 // tell gives the director a signal, and reports whether the run still goes on.
 func (d *Director) tell(g signal) bool {
 	if first := g.seat.started; first != nil {
-		g.born, g.seat.started = true, nil
-		defer close(first)
+		// Who has started it waits for it, and may go on with the baton.
+		g.seat.started = nil
+		d.hear(g)
+		close(first)
+		return true
 	}
 	select {
 	case d.signals <- g:

@@ -20,9 +20,9 @@ type loop struct {
 
 	last *Director // whose run is over, and whose memory can be used again
 
-	active atomic.Bool // a run is on, and its end has not been told
-	ctx    atomic.Pointer[context.Context]
-	seat   atomic.Pointer[seat] // whose code runs
+	ctx    atomic.Pointer[context.Context] // of the latest run
+	active atomic.Pointer[context.Context] // the same while it is on and its end has not been told
+	seat   atomic.Pointer[seat]            // whose code runs
 	turns  atomic.Int64
 }
 
@@ -39,7 +39,7 @@ func (e *Engine) takeTurns(ctx context.Context, d *Director) error {
 	l := e.loop
 	d.loop, l.last = l, nil
 	l.ctx.Store(&ctx)
-	l.active.Store(true)
+	l.active.Store(&ctx)
 	l.runs <- d
 	err := <-l.ended
 	if !d.isOver() { // it does not end, and is left behind
@@ -87,9 +87,10 @@ func (l *loop) close() {
 // direct directs one run after another.
 func (l *loop) direct() {
 	for d := range l.runs {
-		err := d.takeTurns(*l.ctx.Load())
+		ctx := l.ctx.Load()
+		err := d.takeTurns(*ctx)
 		d.dismissInTurn()
-		if !l.active.CompareAndSwap(true, false) {
+		if !l.active.CompareAndSwap(ctx, nil) {
 			return // everybody has gone
 		}
 		for _, s := range d.seats {
@@ -112,13 +113,13 @@ func (l *loop) watch(limit time.Duration) {
 		case <-l.stop:
 			return
 		}
-		s, now := l.seat.Load(), l.turns.Load()
-		if now != before || s == nil || !l.active.Load() {
+		ctx, s, now := l.active.Load(), l.seat.Load(), l.turns.Load()
+		if now != before || s == nil || ctx == nil {
 			before, quiet, where, began = now, 0, "", time.Now()
 			continue
 		}
 		quiet++
-		err := (*l.ctx.Load()).Err()
+		err := (*ctx).Err()
 		if err == nil && quiet%stallBeats == 0 {
 			at := s.player.code.waitsOutside()
 			switch {
@@ -129,7 +130,7 @@ func (l *loop) watch(limit time.Duration) {
 			}
 			where = at // what is only being passed on is not there twice
 		}
-		if err != nil && l.active.CompareAndSwap(true, false) {
+		if err != nil && l.active.CompareAndSwap(ctx, nil) { // and no later run
 			l.ended <- err
 			return
 		}

@@ -179,7 +179,9 @@ func (r *reduction) ran(t todo, h racelab.History) {
 	b := t.(branch)
 	steps := r.relation.Steps(h)
 	for _, s := range steps {
-		r.latest[s.Choice] = s
+		if !s.Stuck {
+			r.latest[s.Choice] = s
+		}
 	}
 	switch {
 	case r.relation.Learned() != r.learned:
@@ -195,7 +197,7 @@ func (r *reduction) ran(t todo, h racelab.History) {
 func (r *reduction) grow(b *branch, steps []check.Step) {
 	var nodes []*node
 	if b == nil {
-		if len(steps) == 0 {
+		if len(steps) == 0 || steps[0].Stuck {
 			return
 		}
 		root := &node{ready: steps[0].Ready}
@@ -210,11 +212,8 @@ func (r *reduction) grow(b *branch, steps []check.Step) {
 	from := b.at.depth
 	sleep := r.asleep(b.at, b.choice)
 	end := len(steps)
-	for k := from; k < len(steps); k++ {
+	for k := from; k < len(steps) && !steps[k].Stuck; k++ {
 		step := &steps[k]
-		if step.Pending() {
-			break
-		}
 		n := nodes[k]
 		if k > from {
 			// What sleeps has faults and other victims, which touch more and do not.
@@ -244,7 +243,7 @@ func (r *reduction) grow(b *branch, steps []check.Step) {
 		}
 		r.variants(n, step)
 		sleep = r.keep(sleep, *step)
-		if k+1 < len(steps) && !steps[k+1].Pending() {
+		if k+1 < len(steps) && !steps[k+1].Stuck {
 			nodes = append(nodes[:k+1], &node{parent: n, via: step.Choice, depth: k + 1, ready: steps[k+1].Ready, sleep: sleep})
 		}
 	}
@@ -309,8 +308,13 @@ func (r *reduction) variants(n *node, step *check.Step) {
 // races finds the pairs of steps that depend on each other with nothing in
 // between that both depend on, and queues what reverses their order where
 // nothing does so yet. What waits for ever at a run's end counts as a step that
-// comes after everything: in the other order it may be let in. Pairs in what a run has in common with an earlier one
-// are among them: what they touch may be another thing in view of what follows.
+// comes after everything: in the other order it may be let in. Pairs in what a
+// run has in common with an earlier one are among them: what they touch may be
+// another thing in view of what follows.
+//
+// What is in between may have freed the latch of a step, which then cannot come
+// before that, but can before whoever took it; and who enables it here need not
+// be who does elsewhere. So of a step with a latch all pairs count.
 func (r *reduction) races(nodes []*node, steps []check.Step) {
 	n := len(steps)
 	before := make([]set, n)              // what happens before a step
@@ -324,7 +328,7 @@ func (r *reduction) races(nodes []*node, steps []check.Step) {
 			direct[j] = append(direct[j], prev)
 		}
 		for i := range j {
-			if steps[i].Choice.Session != s && !steps[i].Pending() && !(has && i == prev) && r.relation.Depends(&steps[i], &steps[j]) {
+			if steps[i].Choice.Session != s && !steps[i].Stuck && !(has && i == prev) && r.relation.Depends(&steps[i], &steps[j]) {
 				direct[j] = append(direct[j], i)
 			}
 		}
@@ -337,21 +341,17 @@ func (r *reduction) races(nodes []*node, steps []check.Step) {
 			latest[w] = j
 		}
 		enabler := -1
-		for i := j - 1; i >= 0 && (!has || i > prev); i-- {
+		for i := j - 1; i >= 0 && (!has || i > prev) && !steps[j].Stuck; i-- {
 			if !slices.Contains(steps[i].Ready, plain(steps[j].Choice)) {
 				enabler = i // it could not be made before this
 				break
 			}
 		}
 		for _, i := range direct[j] {
-			if has && i == prev || i == enabler {
+			if has && i == prev || i == enabler && !steps[j].Latched {
 				continue
 			}
-			// With what came while it could not be made it cannot change places.
-			between := slices.ContainsFunc(direct[j], func(k int) bool {
-				could := has && k <= prev || slices.Contains(steps[k].Ready, plain(steps[j].Choice))
-				return k != i && k != enabler && before[k].has(i) && could
-			})
+			between := !steps[j].Latched && slices.ContainsFunc(direct[j], func(k int) bool { return k != i && k != enabler && before[k].has(i) })
 			if !between {
 				r.reverse(nodes[i], steps, before, i, j)
 			}
@@ -364,7 +364,7 @@ func (r *reduction) races(nodes []*node, steps []check.Step) {
 func (r *reduction) reverse(at *node, steps []check.Step, before []set, i, j int) {
 	var rest []int // what does not happen after i, and j
 	for k := i + 1; k < j; k++ {
-		if !before[k].has(i) && !steps[k].Pending() {
+		if !before[k].has(i) && !steps[k].Stuck {
 			rest = append(rest, k)
 		}
 	}
@@ -388,6 +388,9 @@ func (r *reduction) reverse(at *node, steps []check.Step, before []set, i, j int
 		}
 	}
 	if !slices.Contains(at.ready, best) {
+		if steps[j].Latched {
+			return // something else has kept it out already
+		}
 		// It ought to be there; if it is not, everything else is tried.
 		for _, c := range at.ready {
 			r.add(at, c)
