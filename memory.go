@@ -15,17 +15,13 @@ type Memory struct {
 	// Process tells simulated processes apart, counted from 0.
 	Process int
 
-	names  []string
-	shared []sharedValue
-	few    struct { // their first elements: a memory is made for each run
-		names  [4]string
-		shared [4]sharedValue
+	names   []string
+	columns []string // the names of what is shared
+	shared  []func() Value
+	few     struct { // their first elements: a memory is made for each run
+		names, columns [4]string
+		shared         [4]func() Value
 	}
-}
-
-type sharedValue struct {
-	name  string
-	value func() Value
 }
 
 // A MemoryGate lets operations on shared memory pass under control. One session
@@ -73,9 +69,9 @@ func (m *Memory) Share(name string, value func() Value) {
 		return
 	}
 	if m.shared == nil {
-		m.shared = m.few.shared[:0]
+		m.columns, m.shared = m.few.columns[:0], m.few.shared[:0]
 	}
-	m.shared = append(m.shared, sharedValue{name, value})
+	m.columns, m.shared = append(m.columns, name), append(m.shared, value)
 }
 
 // State is what is shared as a table with one row, a column for each value in
@@ -90,13 +86,13 @@ func (m *Memory) State() State {
 		rows   [1][]Value
 	}{}
 	t := &state.tables[0]
-	t.Name, t.Columns, t.Rows = "memory", make([]string, len(m.shared)), state.rows[:]
+	t.Name, t.Columns, t.Rows = "memory", slices.Clone(m.columns), state.rows[:]
 	t.Rows[0] = make([]Value, len(m.shared))
 	if m.Process > 0 {
 		t.Name += " of process " + strconv.Itoa(m.Process+1)
 	}
-	for i, s := range m.shared {
-		t.Columns[i], t.Rows[0][i] = s.name, s.value()
+	for i, value := range m.shared {
+		t.Rows[0][i] = value()
 	}
 	return state.tables[:]
 }

@@ -52,7 +52,7 @@ func (c *Chan[T]) Send(v T) {
 		c.real() <- v
 		return
 	}
-	pos, text, touches := caller(0), c.sending(v), c.touches()
+	pos, text, touches := caller(), c.sending(v), c.touches()
 	var latch racelab.Latch
 	if c.capacity > 0 {
 		latch = (*hasPlace[T])(c)
@@ -96,7 +96,7 @@ func (c *Chan[T]) Recv() (v T, open bool) {
 		v, open = <-c.real()
 		return v, open
 	}
-	pos, touches := caller(0), c.touches()
+	pos, touches := caller(), c.touches()
 	var latch racelab.Latch
 	if c.capacity > 0 {
 		latch = (*hasValue[T])(c)

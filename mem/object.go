@@ -17,6 +17,7 @@ type object struct {
 	_    noCopy
 	gate racelab.MemoryGate // nil is free running
 	name string
+	pcs  [1]uintptr // where an operation was called; only one is at the gate
 }
 
 // init gives the object its name and gate.
@@ -41,7 +42,8 @@ func (*noCopy) Unlock() {}
 // touches when they have passed: nobody reads them before the run is over.
 // That is sound as long as what they find is itself among what they touch.
 func (o *object) pass(kind racelab.OpKind, text string, latch racelab.Latch, touches []racelab.Touch) racelab.SessionID {
-	return o.passAt(caller(1), kind, text, latch, touches)
+	runtime.Callers(3, o.pcs[:])
+	return o.passAt(lineOf(o.pcs[0]), kind, text, latch, touches)
 }
 
 // passAt is pass for what was called at a line that is known already.
@@ -111,20 +113,24 @@ func textOf(v any) string {
 // map that is replaced when there is another one.
 var places atomic.Pointer[map[uintptr]string]
 
-// caller is the line of code that called the operation of a value, which is so
-// many calls above the one that asks.
-func caller(above int) string {
+// caller is the line of code that called the operation that asks.
+func caller() string {
 	var pcs [1]uintptr
-	runtime.Callers(3+above, pcs[:])
+	runtime.Callers(3, pcs[:])
+	return lineOf(pcs[0])
+}
+
+// lineOf is a line of code by its address.
+func lineOf(pc uintptr) string {
 	known := places.Load()
 	if known != nil {
-		if place, ok := (*known)[pcs[0]]; ok {
+		if place, ok := (*known)[pc]; ok {
 			return place
 		}
 	}
-	f, _ := runtime.CallersFrames(pcs[:]).Next()
+	f, _ := runtime.CallersFrames([]uintptr{pc}).Next()
 	place := filepath.Base(f.File) + ":" + strconv.Itoa(f.Line)
-	more := map[uintptr]string{pcs[0]: place}
+	more := map[uintptr]string{pc: place}
 	if known != nil {
 		maps.Copy(more, *known)
 	}

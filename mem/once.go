@@ -40,7 +40,7 @@ func (o *Once) Do(f func()) {
 	if o.done { // and always will be: there is nothing to take
 		touches = o.settled
 	}
-	pos := caller(0)
+	pos := caller()
 	s := o.passAt(pos, racelab.Acquire, o.begin, o, touches)
 	if o.done {
 		o.gate.Done(saw(false))

@@ -35,7 +35,7 @@ func NewOutput(m *racelab.Memory, name string) *Output {
 func (o *Output) Print(parts ...string) {
 	pos := ""
 	if o.gate != nil {
-		pos = caller(0)
+		pos = caller()
 	}
 	for _, part := range parts {
 		o.write(pos, part)
@@ -46,7 +46,7 @@ func (o *Output) Print(parts ...string) {
 func (o *Output) Write(p []byte) (int, error) {
 	pos := ""
 	if o.gate != nil {
-		pos = caller(0)
+		pos = caller()
 	}
 	o.write(pos, string(p))
 	return len(p), nil

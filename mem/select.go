@@ -55,11 +55,11 @@ func (c *Chan[T]) Receiving(v *T, open *bool) Case {
 // Under control it is one step if a case can be done at once, and otherwise
 // two: the session waits, and goes on when another has come to one of the
 // channels.
-func Select(m *racelab.Memory, cases ...Case) int { return choose(m, caller(0), true, cases) }
+func Select(m *racelab.Memory, cases ...Case) int { return choose(m, caller(), true, cases) }
 
 // TrySelect is Select if that needs no waiting; otherwise it returns -1: it is
 // Go's select with a default.
-func TrySelect(m *racelab.Memory, cases ...Case) int { return choose(m, caller(0), false, cases) }
+func TrySelect(m *racelab.Memory, cases ...Case) int { return choose(m, caller(), false, cases) }
 
 func choose(m *racelab.Memory, pos string, waits bool, cases []Case) int {
 	if m == nil || m.Gate == nil {

@@ -14,7 +14,7 @@ func Sleep(m *racelab.Memory, d time.Duration) {
 		time.Sleep(d)
 		return
 	}
-	m.Gate.Pass(racelab.Op{Kind: racelab.Sleep, Text: "sleep " + d.String(), Wakes: m.Gate.Now() + d, Pos: caller(0)})
+	m.Gate.Pass(racelab.Op{Kind: racelab.Sleep, Text: "sleep " + d.String(), Wakes: m.Gate.Now() + d, Pos: caller()})
 	m.Gate.Done(ok)
 }
 
@@ -25,7 +25,7 @@ func Gosched(m *racelab.Memory) {
 		runtime.Gosched()
 		return
 	}
-	m.Gate.Pass(racelab.Op{Kind: racelab.Yield, Text: "yield", Pos: caller(0)})
+	m.Gate.Pass(racelab.Op{Kind: racelab.Yield, Text: "yield", Pos: caller()})
 	m.Gate.Done(ok)
 }
 
@@ -37,5 +37,5 @@ func Go(m *racelab.Memory, f func()) {
 		go f()
 		return
 	}
-	m.Gate.Go(racelab.Op{Kind: racelab.Spawn, Text: "go", Pos: caller(0)}, f)
+	m.Gate.Go(racelab.Op{Kind: racelab.Spawn, Text: "go", Pos: caller()}, f)
 }

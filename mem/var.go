@@ -7,6 +7,7 @@ import "github.com/racelab/racelab"
 type Var[T any] struct {
 	object
 	value         T
+	both          [2]racelab.Touch
 	load, store   string // texts
 	reads, writes []racelab.Touch
 }
@@ -16,7 +17,8 @@ func NewVar[T any](m *racelab.Memory, name string, value T) *Var[T] {
 	v := &Var[T]{value: value}
 	v.init(m, name)
 	v.load, v.store = "load "+v.name, "store "+v.name
-	v.reads, v.writes = v.touch(racelab.Reads), v.touch(racelab.Writes)
+	v.both = [2]racelab.Touch{{Object: v.name, Mode: racelab.Reads}, {Object: v.name, Mode: racelab.Writes}}
+	v.reads, v.writes = v.both[:1], v.both[1:]
 	m.Share(v.name, func() racelab.Value { return valueOf(v.value) })
 	return v
 }

@@ -74,7 +74,7 @@ func (g *WaitGroup) Go(f func()) {
 		g.free.Go(f)
 		return
 	}
-	pos := caller(0)
+	pos := caller()
 	g.passAt(pos, racelab.Signal, "add 1 to "+g.name, nil, g.adds)
 	g.add(1)
 	g.gate.Go(racelab.Op{Kind: racelab.Spawn, Text: g.spawn, Pos: pos}, func() {

@@ -30,6 +30,7 @@ type Judge struct {
 
 	judged map[string]Judgement // by all that a judgement depends on
 	text   []byte               // of that, to be used again
+	races  raceReader
 
 	begun   bool
 	initial racelab.State // what the set-up made, if the scenario has generated keys
@@ -80,7 +81,7 @@ func (v Judgement) Explain(h racelab.History, level racelab.Level) (Anomaly, boo
 		}
 	}
 	if len(v.Races) > 0 {
-		return v.Races[0].anomaly(), true
+		return v.Races[0].anomaly(h.Events), true
 	}
 	return Anomaly{}, false
 }
@@ -109,7 +110,7 @@ func (j *Judge) Judge(ctx context.Context, h racelab.History) (Judgement, error)
 		return Judgement{}, err
 	}
 	v, err := j.recall(ctx, h)
-	v.Races = RacesIn(h)
+	v.Races = j.races.read(h.Events)
 	return v, err
 }
 

@@ -14,7 +14,7 @@ type Race struct {
 	Object string  `json:"object"`
 	First  RaceUse `json:"first"` // in the run that it was seen in
 	Second RaceUse `json:"second"`
-	uses   [2]use
+	events [2]int
 }
 
 // A RaceUse is an access that races with another one.
@@ -50,27 +50,28 @@ func (u RaceUse) line() string {
 	return u.Pos
 }
 
-// anomaly tells the race in prose.
-func (r Race) anomaly() Anomaly {
-	told := func(u use, object string) string {
-		verb := readVerb(u.op)
-		if u.writes {
-			verb = wroteVerb(u.op)
+// anomaly tells the race in prose, in the run that it is of.
+func (r Race) anomaly(events []racelab.Event) Anomaly {
+	told := func(at int, object string) string {
+		op := events[at].Op
+		verb := readVerb(op)
+		if writesPlain(op) {
+			verb = wroteVerb(op)
 		}
-		at := u.op.Name()
-		if u.op.Pos != "" {
-			at += ", " + u.op.Pos
+		place := op.Name()
+		if op.Pos != "" {
+			place += ", " + op.Pos
 		}
-		return fmt.Sprintf("%s %s %s (%s)", u.op.Session, verb, object, at)
+		return fmt.Sprintf("%s %s %s (%s)", op.Session, verb, object, place)
 	}
-	first, second := r.uses[0], r.uses[1]
+	first, second := r.events[0], r.events[1]
 	return Anomaly{
 		Name:  DataRace,
 		Cycle: []Edge{},
-		Marks: map[int]string{first.event: "races with " + r.Second.Op, second.event: "races with " + r.First.Op},
+		Marks: map[int]string{first: "races with " + r.Second.Op, second: "races with " + r.First.Op},
 		Prose: fmt.Sprintf("%s and %s, and nothing orders the two: no lock, no signal, no start of a session. Go promises nothing about a program that does this.",
 			told(first, r.Object), told(second, "it")),
-		Events: []int{first.event, second.event},
+		Events: []int{first, second},
 	}
 }
 
@@ -84,22 +85,35 @@ func (r Race) anomaly() Anomaly {
 // Order comes from a session's own steps, from its start (whoever starts it
 // comes first), and from values that are released and then acquired.
 func RacesIn(h racelab.History) []Race {
-	if !slices.ContainsFunc(h.Events, func(e racelab.Event) bool {
-		return slices.ContainsFunc(e.Op.Touches, func(t racelab.Touch) bool { return isPlain(t) && t.Mode&racelab.Writes != 0 })
-	}) {
-		return nil
-	}
-	var r raceReader
-	for i, e := range h.Events {
-		if e.Kind == racelab.Left {
-			r.read(i, e)
-		}
-	}
-	return r.races
+	r := raceReader{}
+	return r.read(h.Events)
 }
 
 // isPlain reports whether a touch orders nothing.
 func isPlain(t racelab.Touch) bool { return t.Mode&(racelab.Acquires|racelab.Releases) == 0 }
+
+// writesPlain reports whether an operation writes a value, and orders nothing.
+func writesPlain(op racelab.Op) bool {
+	return slices.ContainsFunc(op.Touches, func(t racelab.Touch) bool { return isPlain(t) && t.Mode&racelab.Writes != 0 })
+}
+
+// A raceReader reads one run after another, in the same memory. It is asked
+// after every run, and a run of a small program takes a few microseconds.
+type raceReader struct {
+	events   []racelab.Event
+	sessions []racelab.SessionID
+	clocks   []clock // by session
+	values   []raced
+	races    []Race
+	names    map[OpName]string
+}
+
+// A raced is a value of shared memory as far as a run has come.
+type raced struct {
+	name     string
+	released clock // by whoever has released it
+	uses     []use
+}
 
 // A clock says how many steps of each session, by position, came before.
 type clock []int
@@ -128,16 +142,19 @@ func (c *clock) reach(session, n int) {
 type use struct {
 	session, at int
 	writes      bool
-	op          racelab.Op
 	event       int
 }
 
-type raceReader struct {
-	sessions []racelab.SessionID
-	clocks   []clock           // by session
-	released map[string]*clock // by object
-	uses     map[string][]use  // by object
-	races    []Race
+// read returns the races of a run.
+func (r *raceReader) read(events []racelab.Event) []Race {
+	r.events, r.races = events, nil
+	r.sessions, r.clocks, r.values = r.sessions[:0], r.clocks[:0], r.values[:0]
+	for i := range events {
+		if events[i].Kind == racelab.Left {
+			r.step(i, &events[i])
+		}
+	}
+	return r.races
 }
 
 // session returns the position of a session.
@@ -145,65 +162,93 @@ func (r *raceReader) session(id racelab.SessionID) int {
 	i := slices.Index(r.sessions, id)
 	if i < 0 {
 		i = len(r.sessions)
-		r.sessions, r.clocks = append(r.sessions, id), append(r.clocks, nil)
+		r.sessions = append(r.sessions, id)
+		r.clocks = more(r.clocks)
+		r.clocks[i] = r.clocks[i][:0]
 	}
 	return i
 }
 
-func (r *raceReader) read(event int, e racelab.Event) {
+// object returns a value by its name.
+func (r *raceReader) value(name string) *raced {
+	for i := range r.values {
+		if r.values[i].name == name {
+			return &r.values[i]
+		}
+	}
+	r.values = more(r.values)
+	o := &r.values[len(r.values)-1]
+	o.name, o.released, o.uses = name, o.released[:0], o.uses[:0]
+	return o
+}
+
+// more makes a slice one longer, with what was there in an earlier run.
+func more[T any](s []T) []T {
+	if len(s) < cap(s) {
+		return s[:len(s)+1]
+	}
+	var zero T
+	return append(s, zero)
+}
+
+func (r *raceReader) step(event int, e *racelab.Event) {
 	s := r.session(e.Op.Session)
 	r.clocks[s].reach(s, r.clocks[s].at(s)+1)
-	if child, ok := e.Result.Value.(string); ok && e.Op.Kind == racelab.Spawn {
-		c := r.session(racelab.SessionID(child))
-		r.clocks[c].join(r.clocks[s])
+	if e.Op.Kind == racelab.Spawn {
+		if child, ok := e.Result.Value.(string); ok {
+			c := r.session(racelab.SessionID(child))
+			r.clocks[c].join(r.clocks[s])
+		}
 	}
 	refused := e.Op.Kind == racelab.Try && e.Result.Value == false // nothing was acquired
 	for _, t := range e.Op.Touches {
-		if from := r.released[t.Object]; from != nil && t.Mode&racelab.Acquires != 0 && !refused {
-			r.clocks[s].join(*from)
+		if t.Mode&racelab.Acquires != 0 && !refused {
+			r.clocks[s].join(r.value(t.Object).released)
 		}
 	}
 	for _, t := range e.Op.Touches {
 		if isPlain(t) {
-			r.access(t.Object, use{s, r.clocks[s].at(s), t.Mode&racelab.Writes != 0, e.Op, event})
+			r.access(r.value(t.Object), use{s, r.clocks[s].at(s), t.Mode&racelab.Writes != 0, event})
 		}
 		if t.Mode&racelab.Releases != 0 {
-			if r.released == nil {
-				r.released = map[string]*clock{}
-			}
-			if r.released[t.Object] == nil {
-				r.released[t.Object] = &clock{}
-			}
-			r.released[t.Object].join(r.clocks[s])
+			r.value(t.Object).released.join(r.clocks[s])
 		}
 	}
 }
 
 // access holds an access against those of other sessions.
-func (r *raceReader) access(object string, u use) {
+func (r *raceReader) access(o *raced, u use) {
 	again := -1
-	for i, before := range r.uses[object] {
+	for i, before := range o.uses {
 		switch {
 		case before.session == u.session:
-			if before.writes == u.writes && before.op.Pos == u.op.Pos && before.op.Text == u.op.Text {
+			if a, b := &r.events[before.event].Op, &r.events[u.event].Op; before.writes == u.writes && a.Pos == b.Pos && a.Text == b.Text {
 				again = i
 			}
 		case (before.writes || u.writes) && r.clocks[u.session].at(before.session) < before.at:
-			if lines := linesOf(before.line(), u.line()); !slices.ContainsFunc(r.races, func(known Race) bool { return known.Lines() == lines }) {
-				r.races = append(r.races, Race{object, before.race(), u.race(), [2]use{before, u}})
+			race := Race{o.name, r.use(before), r.use(u), [2]int{before.event, u.event}}
+			if lines := race.Lines(); !slices.ContainsFunc(r.races, func(known Race) bool { return known.Lines() == lines }) {
+				r.races = append(r.races, race)
 			}
 		}
 	}
-	switch {
-	case again >= 0:
-		r.uses[object][again] = u
-	case r.uses == nil:
-		r.uses = map[string][]use{object: {u}}
-	default:
-		r.uses[object] = append(r.uses[object], u)
+	if again >= 0 {
+		o.uses[again] = u
+	} else {
+		o.uses = append(o.uses, u)
 	}
 }
 
-func (u use) race() RaceUse { return RaceUse{u.op.Name(), u.op.Text, u.op.Pos} }
-
-func (u use) line() string { return RaceUse{Text: u.op.Text, Pos: u.op.Pos}.line() }
+func (r *raceReader) use(u use) RaceUse {
+	op := &r.events[u.event].Op
+	name := OpName{op.Session, op.Step}
+	text, ok := r.names[name]
+	if !ok {
+		if r.names == nil {
+			r.names = map[OpName]string{}
+		}
+		text = op.Name()
+		r.names[name] = text
+	}
+	return RaceUse{text, op.Text, op.Pos}
+}

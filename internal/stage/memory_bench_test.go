@@ -46,29 +46,33 @@ func counted(locked bool) *racelab.Scenario {
 	}
 }
 
-// BenchmarkMemory runs and judges all schedules of small programs that have
-// nothing but shared memory, in turn, on one core.
+// BenchmarkMemory runs all schedules of small programs that have nothing but
+// shared memory, one after another, on one core: only runs them, and judges them
+// too.
 func BenchmarkMemory(b *testing.B) {
-	for name, locked := range map[string]bool{"counter": false, "five steps with a mutex": true} {
-		b.Run(name, func(b *testing.B) {
-			scenario := counted(locked)
-			_, cells, schedules := openCells(b, memory.Engine, scenario, 1)
-			search := openSearch(b, scenario, cells)
-			next := 0
-			var events []racelab.Event
-			b.ReportAllocs()
-			for b.Loop() {
-				h, err := cells[0].Run(b.Context(), explore.Plan{Schedule: schedules[next], Events: events})
-				events = h.Events
-				if err == nil {
-					_, err = search.Judge.Judge(b.Context(), h)
+	for _, locked := range []bool{false, true} {
+		for _, judged := range []bool{false, true} {
+			name := map[bool]string{false: "counter", true: "five steps with a mutex"}[locked]
+			b.Run(name+map[bool]string{false: "", true: ", judged"}[judged], func(b *testing.B) {
+				scenario := counted(locked)
+				_, cells, schedules := openCells(b, memory.Engine, scenario, 1)
+				search := openSearch(b, scenario, cells)
+				next := 0
+				var events []racelab.Event
+				b.ReportAllocs()
+				for b.Loop() {
+					h, err := cells[0].Run(b.Context(), explore.Plan{Schedule: schedules[next], Events: events})
+					events = h.Events
+					if err == nil && judged {
+						_, err = search.Judge.Judge(b.Context(), h)
+					}
+					if err != nil {
+						b.Fatal(err)
+					}
+					next = (next + 1) % len(schedules)
 				}
-				if err != nil {
-					b.Fatal(err)
-				}
-				next = (next + 1) % len(schedules)
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "schedules/s")
-		})
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "schedules/s")
+			})
+		}
 	}
 }
