@@ -102,17 +102,6 @@ func (d *Director) isReady(s *seat) bool {
 	return s.isOpen()
 }
 
-// isOpen reports whether nothing of shared memory keeps a parked operation out.
-func (s *seat) isOpen() bool { return s.op.Latch == nil || s.op.Latch.Open(s.script.Session) }
-
-// obstacles are the sessions that stand in the way of a parked operation.
-func (s *seat) obstacles() []racelab.SessionID {
-	if s.op.Latch == nil {
-		return nil
-	}
-	return s.op.Latch.Holders(s.script.Session)
-}
-
 func (d *Director) scheduled(c racelab.Choice, i int) (*seat, racelab.Choice, error) {
 	refuse := func(format string, args ...any) (*seat, racelab.Choice, error) {
 		return nil, c, fmt.Errorf("%w: choice %d is %s, and %s", ErrDiverged, i+1, c, fmt.Sprintf(format, args...))

@@ -23,6 +23,7 @@ type loop struct {
 	ctx    atomic.Pointer[context.Context] // of the latest run
 	active atomic.Pointer[context.Context] // the same while it is on and its end has not been told
 	seat   atomic.Pointer[seat]            // whose code runs
+	player atomic.Pointer[player]          // that plays it
 	turns  atomic.Int64
 }
 
@@ -52,31 +53,6 @@ func (e *Engine) takeTurns(ctx context.Context, d *Director) error {
 	}
 	l.last = d
 	return err
-}
-
-// again is a director in the memory of the last one, if there was one.
-func (e *Engine) again() *Director {
-	if e.loop == nil || e.loop.last == nil {
-		return &Director{engine: e}
-	}
-	d := e.loop.last
-	e.loop.last = nil
-	e.seats = append(e.seats, d.seats...)
-	seats := d.seats[:0]
-	*d = Director{engine: e, seats: seats}
-	return d
-}
-
-// seat is a seat for a script, in the memory of one that is no longer used.
-func (e *Engine) seat(script Script) *seat {
-	n := len(e.seats)
-	if n == 0 {
-		return &seat{script: script}
-	}
-	s := e.seats[n-1]
-	e.seats = e.seats[:n-1]
-	*s = seat{script: script}
-	return s
 }
 
 func (l *loop) close() {
@@ -113,27 +89,31 @@ func (l *loop) watch(limit time.Duration) {
 		case <-l.stop:
 			return
 		}
-		ctx, s, now := l.active.Load(), l.seat.Load(), l.turns.Load()
-		if now != before || s == nil || ctx == nil {
+		ctx, p, now := l.active.Load(), l.player.Load(), l.turns.Load()
+		if now != before || p == nil || ctx == nil {
 			before, quiet, where, began = now, 0, "", time.Now()
 			continue
 		}
 		quiet++
-		err := (*ctx).Err()
+		err, stalled := (*ctx).Err(), ""
 		if err == nil && quiet%stallBeats == 0 {
-			at := s.player.code.waitsOutside()
+			at := p.code.waitsOutside()
 			switch {
 			case at != "" && at == where:
-				err = fmt.Errorf("%w: session %s %s", ErrStalled, s.script.Session, at)
+				stalled = at
 			case time.Since(began) > limit:
-				err = fmt.Errorf("%w: session %s has run its own code for %v, and waits for nobody", ErrStalled, s.script.Session, limit)
+				stalled = fmt.Sprintf("has run its own code for %v, and waits for nobody", limit)
 			}
 			where = at // what is only being passed on is not there twice
 		}
-		if err != nil && l.active.CompareAndSwap(ctx, nil) { // and no later run
-			l.ended <- err
-			return
+		if (err == nil && stalled == "") || !l.active.CompareAndSwap(ctx, nil) {
+			continue // or it has just ended
 		}
+		if err == nil { // the run is ours now, and with it its seats
+			err = fmt.Errorf("%w: session %s %s", ErrStalled, l.seat.Load().script.Session, stalled)
+		}
+		l.ended <- err
+		return
 	}
 }
 
@@ -180,6 +160,7 @@ func (d *Director) resume(s *seat) {
 	for {
 		d.current = s
 		d.loop.seat.Store(s)
+		d.loop.player.Store(s.player)
 		d.loop.turns.Add(1)
 		s.player.resume()
 		child := d.born

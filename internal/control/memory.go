@@ -111,23 +111,5 @@ func (d *Director) bear(parent *seat, body func()) *seat {
 	return child
 }
 
-func (s *seat) descends(from *seat) bool {
-	for ; s != nil; s = s.parent {
-		if s.parent == from {
-			return true
-		}
-	}
-	return false
-}
-
-// rootCall is the call of the cast that the session's next operation belongs
-// to.
-func (s *seat) rootCall() racelab.CallID {
-	if s.parent != nil {
-		return s.root
-	}
-	return s.call
-}
-
 // Now implements racelab.MemoryGate.
 func (d *Director) Now() time.Duration { return d.now }

@@ -12,9 +12,6 @@ import (
 	"github.com/racelab/racelab"
 )
 
-// ErrServerLost says that the engine went away in the middle of a run.
-var ErrServerLost = errors.New("the server was lost")
-
 // take lets a session's operation in, waits until the engine has settled, and
 // hands over what is done.
 func (d *Director) take(ctx context.Context, n decision, op racelab.Op) (err error) {
@@ -167,81 +164,6 @@ func (d *Director) settle(ctx context.Context, s *seat, mayWait bool) error {
 	return d.deadlocked(ctx, s, cycle)
 }
 
-// deadlocked waits until the engine has ended a deadlock, which it does by
-// failing somebody's operation, and settles the others.
-func (d *Director) deadlocked(ctx context.Context, s *seat, cycle []*seat) error {
-	if s.op.Victim != "" && !slices.ContainsFunc(cycle, func(c *seat) bool { return c.script.Session == s.op.Victim }) {
-		return fmt.Errorf("%w: %s is not in the deadlock that %s closes", ErrDiverged, s.op.Victim, s.op.Name())
-	}
-	if err := d.engine.World.Thaw(d.conns(waiting)...); err != nil {
-		return err
-	}
-	began := time.Now()
-	late := began.Add(2*untilClosed*d.engine.patient + lateAfter)
-	for ended := len(cycle) == 0; !ended; {
-		if _, err := d.listen(ctx); err != nil {
-			return err
-		}
-		for _, c := range cycle {
-			ended = ended || c.state != waiting
-		}
-		if err := d.overdue(s, began, "has been in a deadlock at "+s.op.Name()); err != nil {
-			return err
-		}
-		if !ended && time.Now().After(late) {
-			switch {
-			case s.op.Victim != "":
-				return ErrLate
-			case !d.engine.World.Victims():
-				return errNobodyEnds
-			}
-		}
-	}
-	return d.settleWaiting(ctx)
-}
-
-// victimised checks that whoever was to lose a deadlock has lost it.
-func (d *Director) victimised(s *seat) error {
-	if s.op.Victim == "" {
-		return nil
-	}
-	for _, v := range d.seats {
-		if v.script.Session == s.op.Victim && v.state == held && v.result.Class == racelab.Deadlock {
-			return nil
-		}
-	}
-	return fmt.Errorf("%w: %s closes no deadlock whose victim is %s", ErrDiverged, s.op.Name(), s.op.Victim)
-}
-
-// waited reports whether the history has that the operation of s waited.
-func (d *Director) waited(s *seat) bool {
-	return slices.ContainsFunc(d.Events[s.at:], func(e racelab.Event) bool {
-		return e.Kind == racelab.Waiting && e.Op.Session == s.script.Session
-	})
-}
-
-// ErrLate says that a session looked for a deadlock before it was closed, or
-// before we had seen it: the run can be tried again after Engine.Wait.
-var ErrLate = errors.New("a deadlock was looked for too early")
-
-// errNobodyEnds says that an engine that ends deadlocks at once has ended none.
-var errNobodyEnds = errors.New("nobody is ended")
-
-// lateAfter is twenty times what an engine takes to end a deadlock.
-const lateAfter = 100 * time.Millisecond
-
-// offer adds the other victims to the choices there were.
-func (d *Director) offer(s *seat, cycle []*seat) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	e := &d.Events[s.at]
-	for _, c := range cycle {
-		if c != s {
-			e.Ready = append(e.Ready, racelab.Choice{Session: s.script.Session, Step: s.op.Step, Victim: c.script.Session})
-		}
-	}
-}
-
 // watch waits until an operation in the engine is done, or waits for another
 // session. If it can wait, the engine is asked at once and again; if it cannot,
 // only when it takes its time.
@@ -346,61 +268,6 @@ func (d *Director) inTurnOfArrival() []*seat {
 	return all
 }
 
-// note keeps what an operation that is done has done to locks.
-func (d *Director) note(s *seat) {
-	if s.op.Conn == "" {
-		return
-	}
-	conn, l := s.op.Conn, d.locking(s.op)
-	s.keeps = s.keeps || l&racelab.MayKeep != 0
-	switch {
-	case s.op.Kind == racelab.Commit, s.op.Kind == racelab.Rollback, s.op.Fault != racelab.NoFault:
-		s.began[conn], s.freed = false, true
-		delete(s.holds, conn)
-		return
-	case s.op.Kind == racelab.Begin:
-		s.began[conn] = s.result.Class == racelab.OK
-	}
-	if !s.began[conn] {
-		s.freed = true // a transaction of its own has ended
-		return
-	}
-	if l&racelab.MayHold != 0 {
-		s.holds[conn] = append(s.holds[conn], Held{s.op, s.result})
-	}
-	s.freed = s.freed || s.result.Class != racelab.OK || l&racelab.MayFree != 0
-}
-
-// mayWait reports whether an operation may have to wait for what others hold.
-func (d *Director) mayWait(s *seat) bool {
-	if d.locking(s.op)&racelab.MayWait == 0 {
-		return false
-	}
-	for _, other := range d.seats {
-		if other.keeps {
-			return true
-		}
-		for conn, holds := range other.holds {
-			if conn != s.op.Conn && slices.ContainsFunc(holds, func(h Held) bool { return d.engine.Meets == nil || d.engine.Meets(s.op, h) }) {
-				return true
-			}
-		}
-		if other != s && other.state == waiting {
-			return true
-		}
-	}
-	return false
-}
-
-func (d *Director) locking(op racelab.Op) racelab.Locking {
-	l, ok := d.engine.locking[op.Text]
-	if !ok {
-		l = d.engine.Dialect.Locking(op.Text, d.engine.Level)
-		d.engine.locking[op.Text] = l
-	}
-	return l
-}
-
 // conns lists the connections of the sessions in a state.
 func (d *Director) conns(in state) []racelab.ConnID {
 	var conns []racelab.ConnID
@@ -424,58 +291,4 @@ func (d *Director) sessions(conns []racelab.ConnID) []racelab.SessionID {
 		}
 	}
 	return ids
-}
-
-// cycle lists the sessions on a way from s, each waiting for the next, back to
-// s, which is the first; none if there is no such way.
-func (d *Director) cycle(s *seat, waits []racelab.Wait) []*seat {
-	on := map[racelab.SessionID][]racelab.SessionID{}
-	for _, w := range waits {
-		for _, who := range d.sessions([]racelab.ConnID{w.Conn}) {
-			on[who] = append(on[who], d.sessions(w.On)...)
-		}
-	}
-	seen := map[racelab.SessionID]bool{}
-	var back func(from racelab.SessionID) []*seat
-	back = func(from racelab.SessionID) []*seat {
-		for _, next := range on[from] {
-			if next == s.script.Session {
-				return []*seat{d.seat(from)}
-			}
-			if !seen[next] {
-				seen[next] = true
-				if rest := back(next); rest != nil {
-					return append([]*seat{d.seat(from)}, rest...)
-				}
-			}
-		}
-		return nil
-	}
-	return back(s.script.Session)
-}
-
-// drain takes in what has been told already.
-func (d *Director) drain() {
-	for {
-		select {
-		case g := <-d.signals:
-			d.hear(g)
-		default:
-			return
-		}
-	}
-}
-
-// listen takes in the next thing told, or reports false when a beat passes
-// without any.
-func (d *Director) listen(ctx context.Context) (heard bool, err error) {
-	select {
-	case g := <-d.signals:
-		d.hear(g)
-		return true, nil
-	case <-d.engine.beat.C:
-		return false, nil
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
 }

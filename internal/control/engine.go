@@ -1,0 +1,82 @@
+package control
+
+import (
+	"time"
+
+	"github.com/racelab/racelab"
+)
+
+// An Engine is what a director asks of a world, and what it has learned of it
+// in earlier runs. Close frees what it holds; the world is not its own.
+type Engine struct {
+	World   racelab.World
+	Dialect racelab.Dialect
+	Level   racelab.Level
+	locking map[string]racelab.Locking // by text
+	beat    *time.Ticker
+	idle    []*player
+	// Meets reports whether an operation may want a lock that one which is done
+	// holds; nil is always. Where it is wrong, a wait is only noticed later.
+	Meets func(op racelab.Op, held Held) bool
+	// StepLimit is how long a step may take, in the engine or in a session's
+	// own code, without anybody's being waited for: then control is lost.
+	StepLimit time.Duration
+	// Steps is how many a run may have: then it is taken to have no end.
+	Steps   int
+	loop    *loop         // of sessions that have nothing but shared memory
+	seats   []*seat       // of theirs, to be used again
+	choices int           // the most that a run has had
+	events  int           // the same
+	patient time.Duration // how long a session waits until it looks for a deadlock that it closes
+}
+
+// NewEngine prepares for directing runs in a world; with none, of sessions that
+// have nothing but shared memory.
+func NewEngine(w racelab.World, d racelab.Dialect, l racelab.Level) *Engine {
+	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, beat: time.NewTicker(beat), patient: 2 * time.Millisecond, StepLimit: 30 * time.Second, Steps: 2000}
+}
+
+// Wait makes sessions wait longer before they look for deadlocks, in this
+// engine's runs from now on: after ErrLate.
+func (e *Engine) Wait() { e.patient *= 4 }
+
+// Close frees the engine.
+func (e *Engine) Close() {
+	e.beat.Stop()
+	if e.loop != nil {
+		e.loop.close()
+	}
+	for _, p := range e.idle {
+		p.close()
+	}
+	e.idle = nil
+}
+
+// beat is when a director that hears nothing looks up. One ticker for all runs
+// costs less than a timer for each wait. What is asked then decides, not the time.
+const beat = 2 * time.Millisecond
+
+// again is a director in the memory of the last one, if there was one.
+func (e *Engine) again() *Director {
+	if e.loop == nil || e.loop.last == nil {
+		return &Director{engine: e}
+	}
+	d := e.loop.last
+	e.loop.last = nil
+	e.seats = append(e.seats, d.seats...)
+	seats := d.seats[:0]
+	*d = Director{engine: e, seats: seats}
+	return d
+}
+
+// seat is a seat for a script, in the memory of one that is no longer used.
+func (e *Engine) seat(script Script) *seat {
+	n := len(e.seats)
+	if n == 0 {
+		return &seat{script: script}
+	}
+	s := e.seats[n-1]
+	e.seats = e.seats[:n-1]
+	*s = seat{script: script}
+	return s
+}
