@@ -29,7 +29,10 @@ func (d *Director) next() decision {
 		d.isAhead = false
 		return d.ahead
 	}
-	if d.at >= d.engine.Steps {
+	switch {
+	case d.stray.Load():
+		return decision{err: fmt.Errorf("%w: a goroutine that is no session used shared memory (start it with mem.Go)", ErrStalled)}
+	case d.at >= d.engine.Steps:
 		return decision{err: d.endless()}
 	}
 	ready := d.ready()

@@ -51,6 +51,8 @@ type Director struct {
 	loop     *loop            // that the sessions take turns in
 	choices  []racelab.Choice // that there were, of all decisions
 
+	stray atomic.Bool // a goroutine that is no session has come to the gate
+
 	mu sync.Mutex // of Events
 
 	// Then chooses after the end of the schedule; nil goes on without

@@ -66,13 +66,18 @@ func (l *loop) direct() {
 		ctx := l.ctx.Load()
 		err := d.takeTurns(*ctx)
 		d.dismissInTurn()
-		if !l.active.CompareAndSwap(ctx, nil) {
-			return // everybody has gone
-		}
+		left := !l.active.CompareAndSwap(ctx, nil)
 		for _, s := range d.seats {
-			if s.player != nil {
+			switch {
+			case s.player == nil:
+			case left:
+				s.player.close()
+			default:
 				l.engine.idle = append(l.engine.idle, s.player)
 			}
+		}
+		if left {
+			return // nobody waits for this run any more
 		}
 		l.ended <- err
 	}

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +36,8 @@ func (d *Director) caller() *seat {
 	s := d.current
 	if d.Serial != nil && s.player.code != thisRoutine() {
 		// Only looked at in the serial runs, because it takes so long.
-		panic(fmt.Errorf("shared memory was used by a goroutine that is no session: start it with mem.Go"))
+		d.stray.Store(true)
+		runtime.Goexit()
 	}
 	return s
 }

@@ -1,0 +1,120 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/memory"
+	"github.com/racelab/racelab/internal/control"
+	"github.com/racelab/racelab/mem"
+)
+
+// turns runs bodies that have nothing but shared memory, A first.
+func turns(ctx context.Context, e *control.Engine, serial bool, bodies ...func(*racelab.Memory, *mem.Var[int])) ([]racelab.Event, error) {
+	d := control.NewDirector(e)
+	m := &racelab.Memory{Gate: d}
+	n := mem.NewVar(m, "n", 0)
+	var scripts []control.Script
+	for i, body := range bodies {
+		id := racelab.Letter(i)
+		scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: func(context.Context) (r racelab.Result, why string) {
+			defer func() {
+				if p := recover(); p != nil {
+					err := racelab.Recovered(p)
+					r, why = racelab.Result{Class: racelab.ClassOf(err)}, err.Error()
+				}
+			}()
+			body(m, n)
+			return racelab.Result{Class: racelab.OK}, ""
+		}}}})
+		if serial {
+			d.Serial = append(d.Serial, id.Call(1))
+		}
+	}
+	return d.Run(ctx, scripts, nil)
+}
+
+func addOne(_ *racelab.Memory, n *mem.Var[int]) { n.Store(n.Load() + 1) }
+
+// One that does not come back to the gate is left behind, and the next run is
+// not its business.
+func TestACoroutineThatDoesNotComeBackIsLeftBehind(t *testing.T) {
+	for name, test := range map[string]struct {
+		body func(stop chan struct{}, n *mem.Var[int])
+		says string
+	}{
+		"a channel": {func(stop chan struct{}, n *mem.Var[int]) {
+			n.Load()
+			<-stop
+			n.Store(7)
+		}, "session B waits for a channel (chan receive) at loop_test.go:"},
+		"a loop": {func(stop chan struct{}, n *mem.Var[int]) {
+			var ended atomic.Bool
+			go func() { <-stop; ended.Store(true) }()
+			for !ended.Load() {
+			}
+			n.Store(7)
+		}, "session B has run its own code for 100ms, and waits for nobody"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := control.NewEngine(nil, memory.Engine.Dialect, racelab.SequentialConsistency)
+			defer e.Close()
+			e.StepLimit = 100 * time.Millisecond
+			stop := make(chan struct{})
+			back := make(chan struct{})
+			events, err := turns(t.Context(), e, false, addOne, func(_ *racelab.Memory, n *mem.Var[int]) {
+				defer close(back)
+				test.body(stop, n)
+			})
+			if !errors.Is(err, control.ErrStalled) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%v, want %q", err, test.says)
+			}
+			before := len(events)
+			again, err := turns(t.Context(), e, false, addOne, addOne)
+			if err != nil || len(again) != 12 {
+				t.Errorf("the next run has %d events: %v", len(again), err)
+			}
+			close(stop)
+			<-back // its Store panicked: the run is over
+			if len(events) != before {
+				t.Error("it has gone on in a run that is over")
+			}
+		})
+	}
+}
+
+func TestCtrlCEndsACoroutine(t *testing.T) {
+	e := control.NewEngine(nil, memory.Engine.Dialect, racelab.SequentialConsistency)
+	defer e.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	stop := make(chan struct{})
+	_, err := turns(ctx, e, false, func(*racelab.Memory, *mem.Var[int]) { cancel(); <-stop })
+	close(stop)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// Another goroutine would be taken for the session that runs.
+func TestAGoroutineThatIsNoSessionIsNamed(t *testing.T) {
+	e := control.NewEngine(nil, memory.Engine.Dialect, racelab.SequentialConsistency)
+	defer e.Close()
+	_, err := turns(t.Context(), e, true, func(_ *racelab.Memory, n *mem.Var[int]) {
+		n.Load()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			n.Store(1)
+		}()
+		<-done
+		n.Load()
+	})
+	if !errors.Is(err, control.ErrStalled) || !strings.Contains(err.Error(), "start it with mem.Go") {
+		t.Errorf("it ended with %v", err)
+	}
+}
