@@ -17,6 +17,12 @@ func Between(h racelab.History) func(event int, last, next racelab.SessionID) bo
 		if e.Kind != racelab.Entered {
 			continue
 		}
+		if e.Op.Conn == "" {
+			for _, t := range e.Op.Touches {
+				uses["memory "+t.Object] = append(uses["memory "+t.Object], use{i, e.Op.Session, t.Mode&racelab.Writes != 0})
+			}
+			continue
+		}
 		if a := accessOf(e.Op); a.table != "" {
 			item := a.table + " " + a.key
 			uses[item] = append(uses[item], use{i, e.Op.Session, a.verb != "SELECT"})
