@@ -23,11 +23,13 @@ func (s session) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, er
 }
 
 func (s session) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Result, error) {
+	s.world.runs(q)
 	r, err := s.inner.ExecContext(ctx, q, args)
 	return r, s.finish(mark(q, err))
 }
 
 func (s session) QueryContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Rows, error) {
+	s.world.runs(q)
 	rows, err := s.inner.QueryContext(ctx, q, args)
 	if err != nil {
 		return nil, s.finish(mark(q, err))
@@ -66,11 +68,13 @@ type prepared struct {
 }
 
 func (p prepared) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	p.session.world.runs(p.text)
 	r, err := p.innerStmt.ExecContext(ctx, args)
 	return r, p.session.finish(mark(p.text, err))
 }
 
 func (p prepared) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	p.session.world.runs(p.text)
 	rows, err := p.innerStmt.QueryContext(ctx, args)
 	if err != nil {
 		return nil, p.session.finish(mark(p.text, err))

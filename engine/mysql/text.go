@@ -21,6 +21,7 @@ var diagnostics = regexp.MustCompile(`(?i)^\s*(SHOW\s+(WARNINGS|ERRORS|COUNT)|GE
 // last one: the server keeps no others. Those it keeps until a statement that
 // reads a table, so they are cleared before they could show twice.
 func (c *conn) Text(ctx context.Context, sql string) ([]racelab.Table, []racelab.Notice, error) {
+	c.world.runs(sql)
 	asks := diagnostics.MatchString(sql)
 	if c.warned && !asks {
 		if _, err := c.inner.ExecContext(ctx, "SELECT 1 FROM (SELECT 1) x LIMIT 0", nil); err != nil {

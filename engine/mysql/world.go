@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/tables"
@@ -29,7 +30,12 @@ type world struct {
 	admin      *sql.DB
 	sessions   link
 	state      []string
-	reset      string // one message; "" if there are no tables
+	seed       seed
+	// left: statements since the last reset may have left something to the purge.
+	left atomic.Bool
+	// unsure: so may any that come.
+	unsure atomic.Bool
+	purges int // how often a reset waited for the purge
 
 	rowHolders  func(context.Context, *sql.Conn, status) (edges, error)
 	lockHolders func(context.Context, *sql.Conn, []process) (edges, error)
@@ -70,9 +76,11 @@ func (w *world) setUp(ctx context.Context, statements []string) error {
 			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
-	if w.reset, err = keepSeed(ctx, w.admin); err != nil {
+	if w.seed, err = keepSeed(ctx, w.admin); err != nil {
 		return err
 	}
+	w.left.Store(true) // the set-up's
+	w.unsure.Store(w.seed.remains.always)
 	_, err = w.admin.ExecContext(ctx, "CREATE TABLE "+roll+" (id BIGINT UNSIGNED PRIMARY KEY) ENGINE=InnoDB")
 	return err
 }
@@ -145,7 +153,7 @@ func (w *world) Reset(ctx context.Context) error {
 	if !w.owned {
 		return errors.New("reset: this process has only attached to the world")
 	}
-	if w.reset == "" {
+	if w.seed.reset == "" {
 		return nil
 	}
 	c, err := w.admin.Conn(ctx)
@@ -153,38 +161,63 @@ func (w *world) Reset(ctx context.Context) error {
 		return fmt.Errorf("reset: %w", err)
 	}
 	defer c.Close()
-	if _, err := c.ExecContext(ctx, w.reset); err != nil {
+	deleted, err := w.seed.putBack(ctx, c)
+	if deleted {
+		w.left.Store(true)
+	}
+	if err != nil {
 		// The transaction may be open: this connection is of no more use.
 		_ = c.Raw(discard)
 		return fmt.Errorf("reset: %w", err)
 	}
-	if w.controlled {
-		return purged(ctx, c)
+	if !w.controlled || !w.left.Load() && !w.unsure.Load() {
+		return nil
 	}
-	return nil
+	w.purges++
+	nothing, err := purged(ctx, c)
+	if nothing {
+		w.left.Store(false)
+	}
+	return err
+}
+
+// runs takes note of what a session is about to do.
+func (w *world) runs(text string) {
+	if !w.controlled || w.unsure.Load() {
+		return
+	}
+	switch w.seed.remains.of(text) {
+	case marks:
+		w.left.Store(true)
+	case anything:
+		w.unsure.Store(true)
+	}
 }
 
 // purged waits until InnoDB has removed what is left of the rows that were
-// deleted. Until then it is locked as if it were there, and a statement that
-// locks a range may wait or not, as chance has it. While others of the server's
-// databases are in use there is always something left: then it gives up.
-func purged(ctx context.Context, c *sql.Conn) error {
+// deleted, and reports whether it has. Until then it is locked as if it were
+// there, and a statement that locks a range may wait or not, as chance has it.
+// While others of the server's databases are in use there is always something
+// left: then it gives up.
+func purged(ctx context.Context, c *sql.Conn) (bool, error) {
 	for range purgeAsks {
 		var kind, name, status string
 		if err := c.QueryRowContext(ctx, "SHOW ENGINE INNODB STATUS").Scan(&kind, &name, &status); err != nil {
-			return fmt.Errorf("reset: ask what is to be purged: %w", err)
+			return false, fmt.Errorf("reset: ask what is to be purged: %w", err)
 		}
 		if strings.Contains(status, "History list length 0\n") {
-			return nil
+			return true, nil
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // purgeAsks is a hundred times what a purge takes.
 const purgeAsks = 300
 
+// Address is for others, whose statements are not seen here.
 func (w *world) Address() string {
+	w.unsure.Store(true)
 	config := w.server.config.Clone()
 	config.DBName = w.name
 	return formatDSN(config)
