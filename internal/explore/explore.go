@@ -36,7 +36,8 @@ type Plan struct {
 	Events []racelab.Event
 }
 
-// A Runner runs a plan. One is used by one goroutine at a time.
+// A Runner runs a plan. One is used by one goroutine at a time. The events of
+// the history are the search's, which uses their memory for a later run.
 type Runner func(context.Context, Plan) (racelab.History, error)
 
 // A Search is what to search, and how far.
@@ -63,7 +64,7 @@ type Search struct {
 	spare [][]racelab.Event
 	// Unfit reports whether an error only says that a schedule cannot be run.
 	Unfit  func(error) bool
-	Judged func(racelab.History) // told of each run that was judged, in order; may be nil
+	Judged func(racelab.History) // told of each run that was judged, in order; may be nil; not to be kept
 	Tell   func(run, known int)  // told after each batch; known: schedules run or waiting; may be nil
 }
 

@@ -3,6 +3,7 @@ package soundness_test
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/explore"
@@ -36,7 +37,10 @@ func newRecord(cell *stage.Cell) *record {
 
 // run runs a plan, unless its run is known. A plan that has asked Then before it
 // turned out to be unknown goes on with what that says now: any choice will do.
-func (r *record) run(ctx context.Context, p explore.Plan) (racelab.History, error) {
+// What is kept is not the search's, which uses a history's memory again.
+func (r *record) run(ctx context.Context, p explore.Plan) (h racelab.History, err error) {
+	defer func() { h.Events = slices.Clone(h.Events) }()
+	p.Events = nil
 	order := fmt.Sprint(p.Serial)
 	h, known := r.serial[order]
 	if p.Serial == nil {
@@ -45,7 +49,7 @@ func (r *record) run(ctx context.Context, p explore.Plan) (racelab.History, erro
 	if known {
 		return h, nil
 	}
-	h, err := r.cell.Run(ctx, p)
+	h, err = r.cell.Run(ctx, p)
 	if err != nil {
 		return h, err
 	}
@@ -67,7 +71,8 @@ func (r *record) run(ctx context.Context, p explore.Plan) (racelab.History, erro
 		}
 		at = next
 	}
-	at.run = &h
+	kept := h
+	at.run = &kept
 	return h, nil
 }
 
