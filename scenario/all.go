@@ -14,6 +14,16 @@ var All = []*racelab.Scenario{
 	&getOrCreate,
 	&updateOrCreate,
 	&counter,
+	&bankMemory,
+	&printing,
+	&singleton,
+	&selfDeadlock,
+	&forgottenUnlock,
+	&lockOrder,
+	&philosophers,
+	&pool,
+	&eventNotify,
+	&conditionQueue,
 }
 
 // Named returns the scenario of that name, and whether there is one.
