@@ -170,6 +170,6 @@ type bulletin struct {
 
 func newBulletin(m *racelab.Memory) any {
 	b := &bulletin{data: mem.NewAtomic(m, "data", int64(0)), mutex: mem.NewMutex(m, "the mutex"), event: mem.NewEvent(m, "the event"), done: mem.NewChan[struct{}](m, "done", 0)}
-	b.arrived = mem.NewCond(m, "the signal", b.mutex)
+	b.arrived = mem.NewCond(m, "news", b.mutex)
 	return b
 }

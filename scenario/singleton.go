@@ -30,7 +30,7 @@ allowed; if it holds a counter, half of what was counted is in the other one.`,
 		{
 			Name:    "naive",
 			Summary: "look whether there is an instance, and make one if not",
-			Expect:  []racelab.Expect{{Result: racelab.CellViolated}},
+			Expect:  []racelab.Expect{{Result: racelab.CellViolated, Anomaly: "lost-update"}},
 			Fix:     []string{"once"},
 			Process: newSingleton,
 			Body:    user(singletonNaive),
