@@ -24,6 +24,11 @@ var All = []*racelab.Scenario{
 	&pool,
 	&eventNotify,
 	&conditionQueue,
+	&barrierPhases,
+	&lazyMap,
+	&library,
+	&contextSwitch,
+	&staleCache,
 }
 
 // Named returns the scenario of that name, and whether there is one.

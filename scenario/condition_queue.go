@@ -110,7 +110,8 @@ func queueReceive(_ context.Context, env *racelab.Env) (racelab.Value, error) {
 	return "took an item", nil
 }
 
-// The producer sends; there is place for as many items as it has.
+// The producer sends. The channel has place for as many items as there are, so it
+// waits for nobody; with less place it would be slowed down by its consumers.
 func queueSend(_ context.Context, env *racelab.Env) (racelab.Value, error) {
 	env.Process.(*workQueue).channel.Send("an item")
 	return nil, nil

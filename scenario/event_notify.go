@@ -126,7 +126,8 @@ func eventClearThenWait(_ context.Context, env *racelab.Env) (racelab.Value, err
 	return b.data.Load(), nil
 }
 
-// The producer sets the event when the data is there, and not before.
+// The producer sets the event when the data is there, and not before: who goes on
+// because of it comes after what was stored, and sees it.
 func eventSet(_ context.Context, env *racelab.Env) (racelab.Value, error) {
 	b := env.Process.(*bulletin)
 	b.data.Store(7)

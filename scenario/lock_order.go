@@ -17,7 +17,6 @@ line is locked, and nothing is lost but time, all of it. A database would see th
 circle and fail one of the two (transfer/for-update-call-order); a mutex sees
 nothing. It hides well, because the two locks are seldom in one function: one is in
 a method, the other one in what it calls.`,
-	Sources: []string{"2-thread-safety-talk.txt"},
 	Reading: []string{
 		"E. Coffman et al., System Deadlocks, 1971: four conditions, of which the circle is the one that an order forbids",
 		"M. Herlihy and N. Shavit, The Art of Multiprocessor Programming, 2012, 8: monitors and blocking synchronization",

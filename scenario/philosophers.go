@@ -16,7 +16,6 @@ right, and takes them one after the other. If all take their left one at the sam
 time, each waits for the next, all round the table. It is the exhibit lock-order
 with more than two in the circle: no two of them take the same two locks in
 opposite orders, and a look at any pair finds nothing wrong.`,
-	Sources: []string{"2-thread-safety-talk.txt"},
 	Reading: []string{
 		"E. W. Dijkstra, Hierarchical ordering of sequential processes, 1971: the table is laid for five",
 		"C. A. R. Hoare, Communicating Sequential Processes, 1978: at most four sit down at the same time",
