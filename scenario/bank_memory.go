@@ -57,9 +57,12 @@ is the exhibit deposit.`,
 
 // The talk's five lines: thread 1 reads 30, thread 2 reads 30, both write 130. In
 // a thread dump nothing is wrong, no exception is raised, and 100 are missing.
-func bankReadModifyWrite(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+func bankReadModifyWrite(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	a := env.Process.(*memoryAccount)
 	balance := a.balance.Load()
+	if err := env.Window(ctx); err != nil {
+		return nil, err
+	}
 	a.balance.Store(balance + env.Args.Int("amount"))
 	return nil, nil
 }
@@ -68,11 +71,14 @@ func bankReadModifyWrite(_ context.Context, env *racelab.Env) (racelab.Value, er
 // No two accesses are at the same time, so the race detector has nothing to say:
 // this is a race condition without a data race. A lock that is to help has to be
 // held from the read that decides to the write that follows from it.
-func bankLockedWrite(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+func bankLockedWrite(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	a := env.Process.(*memoryAccount)
 	a.mutex.Lock()
 	balance := a.balance.Load()
 	a.mutex.Unlock()
+	if err := env.Window(ctx); err != nil {
+		return nil, err
+	}
 
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -82,11 +88,15 @@ func bankLockedWrite(_ context.Context, env *racelab.Env) (racelab.Value, error)
 
 // From the read to the write nobody else has the mutex. Now the second deposit
 // reads 130, and 230 is what is left.
-func bankLocked(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+func bankLocked(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	a := env.Process.(*memoryAccount)
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	a.balance.Store(a.balance.Load() + env.Args.Int("amount"))
+	balance := a.balance.Load()
+	if err := env.Window(ctx); err != nil {
+		return nil, err
+	}
+	a.balance.Store(balance + env.Args.Int("amount"))
 	return nil, nil
 }
 

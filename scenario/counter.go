@@ -77,20 +77,26 @@ func adder(b racelab.Body) map[string]racelab.Body { return map[string]racelab.B
 // Written as number += amount it is the same three steps. Whoever reads before
 // the other has written adds to the old number, and the later write wins: 40 or
 // 30 is left, and not 70.
-func counterReadModifyWrite(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+func counterReadModifyWrite(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	c := env.Process.(*sharedCounter)
 	n := c.number.Load()
+	if err := env.Window(ctx); err != nil {
+		return nil, err
+	}
 	c.number.Store(n + env.Args.Int("amount"))
 	return nil, nil
 }
 
 // Whoever wants to add takes the mutex first and gives it back when the sum is
 // written. The three steps are still three, but nobody else is between them.
-func counterLocked(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+func counterLocked(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	c := env.Process.(*sharedCounter)
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	n := c.number.Load()
+	if err := env.Window(ctx); err != nil {
+		return nil, err
+	}
 	c.number.Store(n + env.Args.Int("amount"))
 	return nil, nil
 }
@@ -102,11 +108,10 @@ func counterAtomic(_ context.Context, env *racelab.Env) (racelab.Value, error) {
 	return mem.Add(env.Process.(*mem.Atomic[int64]), env.Args.Int("amount")), nil
 }
 
-// There is one number, and it travels: the channel has place for one owner's
-// worth of it. Who receives it may do with it what it likes, with plain loads and
-// stores, because nobody else has it; the send hands it over together with all
-// that was done to it. That is what Go's proverb means: do not communicate by
-// sharing memory, share memory by communicating.
+// There is one number, and it travels. Who has received it may do with it what it
+// likes, with plain loads and stores, because nobody else has it; the send hands it
+// on together with all that was done to it. That is what Go's proverb means: do not
+// communicate by sharing memory, share memory by communicating.
 func counterSingleOwner(_ context.Context, env *racelab.Env) (racelab.Value, error) {
 	travels := env.Process.(*mem.Chan[*mem.Var[int64]])
 	number, _ := travels.Recv()

@@ -73,9 +73,12 @@ func notified(worker, producer racelab.Body) map[string]racelab.Body {
 // The look is right, and so is the wait; between them is a gap, and the producer
 // fits into it: it puts its data there and signals, and nobody waits yet. That the
 // data is an atomic does not help. The gap is between two operations, not within one.
-func eventCheckThenWait(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+func eventCheckThenWait(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	b := env.Process.(*bulletin)
 	if b.data.Load() == 0 {
+		if err := env.Window(ctx); err != nil {
+			return nil, err
+		}
 		b.mutex.Lock()
 		b.arrived.Wait()
 		b.mutex.Unlock()

@@ -67,10 +67,13 @@ func reader(b racelab.Body) map[string]racelab.Body { return map[string]racelab.
 // The talk's singleton once more, for each key of a map. Both look before either
 // has written, both compute, and the second write replaces the first: who has got
 // the first value keeps one that nobody else will ever see.
-func lazyCheckThenAct(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+func lazyCheckThenAct(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	c, key := env.Process.(*lazyCache), env.Args.Int("key")
 	value := c.entries[key].Load()
 	if value == 0 {
+		if err := env.Window(ctx); err != nil {
+			return nil, err
+		}
 		value = compute(c, key)
 		c.entries[key].Store(value)
 	}
@@ -80,12 +83,15 @@ func lazyCheckThenAct(_ context.Context, env *racelab.Env) (racelab.Value, error
 // No access is without the mutex, so the map is never broken, and the race detector
 // is content. The decision is as wrong as before: it is made from a look that was
 // over when the mutex was given back. A sync.Map with Load and Store is the same.
-func lazyLockedAccesses(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+func lazyLockedAccesses(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	c, key := env.Process.(*lazyCache), env.Args.Int("key")
 	c.mutex.Lock()
 	value := c.entries[key].Load()
 	c.mutex.Unlock()
 	if value == 0 {
+		if err := env.Window(ctx); err != nil {
+			return nil, err
+		}
 		value = compute(c, key)
 		c.mutex.Lock()
 		c.entries[key].Store(value)

@@ -57,10 +57,13 @@ func teller(b racelab.Body) map[string]racelab.Body { return map[string]racelab.
 // A locks John and wants Jane, B has locked Jane and wants John. In most runs one
 // of them is done before the other begins, which is why this passes its tests for
 // years. The replay has the two switches that it takes.
-func lockCallOrder(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+func lockCallOrder(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	b, from, to := env.Process.(*branch), env.Args.Int("from"), env.Args.Int("to")
 	b.mutexes[from].Lock()
 	defer b.mutexes[from].Unlock()
+	if err := env.Window(ctx); err != nil {
+		return nil, err
+	}
 	b.mutexes[to].Lock()
 	defer b.mutexes[to].Unlock()
 	moveBetween(b, from, to, env.Args.Int("amount"))

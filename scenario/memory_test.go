@@ -27,7 +27,7 @@ func TestWhatIsSafeInMemoryIsSafeInGoroutines(t *testing.T) {
 					for _, role := range s.Dealt(0) {
 						all.Go(func() {
 							for _, args := range role.Calls {
-								callOf(t, st.Body[role.Name], &racelab.Env{Args: args, Process: process})
+								callOf(t, st.Body[role.Name], &racelab.Env{Args: args, Process: process, Window: noWindow})
 							}
 						})
 					}
@@ -54,3 +54,5 @@ func callOf(t *testing.T, body racelab.Body, env *racelab.Env) {
 		t.Error(err)
 	}
 }
+
+func noWindow(context.Context) error { return nil }

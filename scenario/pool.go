@@ -58,10 +58,13 @@ func worker(b racelab.Body) map[string]racelab.Body { return map[string]racelab.
 // Each operation is atomic: the load, and the add. Three workers all load a number
 // below 2, and all add. Who finds the pool full is refused, and comes again later;
 // that is not the problem. The problem is who is not refused.
-func poolCheckThenAct(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+func poolCheckThenAct(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	p := env.Process.(*connectionPool)
 	if p.open.Load() >= 2 {
 		return nil, racelab.ErrRefused
+	}
+	if err := env.Window(ctx); err != nil {
+		return nil, err
 	}
 	if mem.Add(p.open, 1) > 2 { // what the database sees
 		mem.Add(p.tooMany, 1)

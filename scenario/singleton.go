@@ -73,9 +73,12 @@ func user(b racelab.Body) map[string]racelab.Body { return map[string]racelab.Bo
 // assignment another thread looks, too, and sees nothing. Each has an instance
 // of its own, and the one that was assigned first is forgotten by everybody but
 // its user: obj1 is obj2 is False, once in a while.
-func singletonNaive(_ context.Context, env *racelab.Env) (racelab.Value, error) {
+func singletonNaive(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
 	s := env.Process.(*sharedSingleton)
 	if s.instance.Load() == 0 {
+		if err := env.Window(ctx); err != nil {
+			return nil, err
+		}
 		s.instance.Store(newInstance(s))
 	}
 	return s.instance.Load(), nil
