@@ -363,6 +363,7 @@ func boundedBuffer(broken bool) textbook {
 }
 
 func TestTextbookProgramsComeToTheirKnownAnswers(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		program textbook
@@ -538,6 +539,7 @@ func lastZero(n int) textbook {
 // there are not too many schedules the classes are counted by running them all;
 // where papers say how many there are, that is held against the count.
 func TestEachClassOfTheClassicsIsRun(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		program textbook
@@ -585,6 +587,7 @@ func TestEachClassOfTheClassicsIsRun(t *testing.T) {
 
 // What is small enough to run all of is run both ways.
 func TestReducedFindsWhatBruteForceFindsInTheExhibitsOfMemory(t *testing.T) {
+	t.Parallel()
 	server, err := memory.Engine.Start(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
