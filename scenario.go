@@ -51,7 +51,7 @@ type Strategy struct {
 	// Level, if set, is the only isolation level at which this strategy is
 	// what it says.
 	Level     Level
-	Safe      bool     // declared to hold wherever it is available, also across processes
+	Safe      bool     // declared to hold wherever it is available; over a database, also across processes
 	Expect    []Expect // what is computed where; see Expected
 	Fix       []string // strategies that do the same without the race, the closest first
 	Endpoints []string // names under which the reference laboratory has it

@@ -1,6 +1,10 @@
 package mem
 
-import "github.com/racelab/racelab"
+import (
+	"slices"
+
+	"github.com/racelab/racelab"
+)
 
 // A Chan is a channel. In free running it is a chan T. A nil *Chan is a nil
 // channel: to send to it or receive from it waits for ever, which under control
@@ -28,14 +32,22 @@ type Chan[T any] struct {
 	receivers      []offer[T]
 }
 
-// NewChan makes a channel with a buffer of so many values; 0 is none.
-func NewChan[T any](m *racelab.Memory, name string, capacity int) *Chan[T] {
+// NewChan makes a channel with a buffer of so many values; 0 is none. The values
+// given, no more than that, are in it from the beginning.
+func NewChan[T any](m *racelab.Memory, name string, capacity int, values ...T) *Chan[T] {
+	if len(values) > capacity {
+		panic("mem: more values than the channel's buffer has place for")
+	}
 	c := &Chan[T]{capacity: capacity}
 	c.init(m, name)
 	if c.gate == nil {
 		c.free = make(chan T, capacity)
+		for _, v := range values {
+			c.free <- v
+		}
 		return c
 	}
+	c.buffer, c.sent = slices.Clone(values), len(values)
 	c.receive, c.tryReceive = "receive from "+c.name, "try to receive from "+c.name
 	c.shut, c.look = "close "+c.name, "length of "+c.name
 	c.sees, c.closing = c.touch(reads), c.name+" #closed"

@@ -264,6 +264,16 @@ A5 send 4 to c
 B3 receive from c → 4
 B4 receive from c, waits for []
 `},
+		"a buffer has values from the beginning": {func(m *racelab.Memory) program {
+			c := mem.NewChan(m, "c", 2, 7, 8)
+			return program{func() { c.TrySend(9); c.Recv(); c.Send(9) }, func() { c.Recv(); c.Recv() }}
+		}, "A1 A2 A3 B1 B2", `
+A1 try to send 9 to c → false
+A2 receive from c → 7
+A3 send 9 to c
+B1 receive from c → 8
+B2 receive from c → 9
+`},
 		"what is closed is received to its end": {func(m *racelab.Memory) program {
 			c := mem.NewChan[int](m, "c", 1)
 			return program{func() { c.Send(1); c.Close() }, func() { c.Recv(); c.Recv(); c.TryRecv() }}

@@ -242,3 +242,16 @@ func TestInFreeRunningSleepIsReal(t *testing.T) {
 		t.Error("no time has passed")
 	}
 }
+
+func TestAChannelHasItsValuesFromTheBeginning(t *testing.T) {
+	c := mem.NewChan(nil, "c", 2, 7, 8)
+	if v, _ := c.Recv(); v != 7 || c.Len() != 1 {
+		t.Errorf("received %d, and %d are left", v, c.Len())
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("there was place for more values than the buffer has")
+		}
+	}()
+	mem.NewChan(nil, "c", 1, 7, 8)
+}

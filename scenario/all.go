@@ -14,6 +14,21 @@ var All = []*racelab.Scenario{
 	&getOrCreate,
 	&updateOrCreate,
 	&counter,
+	&bankMemory,
+	&printing,
+	&singleton,
+	&selfDeadlock,
+	&forgottenUnlock,
+	&lockOrder,
+	&philosophers,
+	&pool,
+	&eventNotify,
+	&conditionQueue,
+	&barrierPhases,
+	&lazyMap,
+	&library,
+	&contextSwitch,
+	&staleCache,
 }
 
 // Named returns the scenario of that name, and whether there is one.

@@ -88,6 +88,15 @@ func (o exploreOutcome) kind() string {
 	return "not serial"
 }
 
+// outcomeLine says what calls returned and the state they left, if there is one.
+func outcomeLine(results, state string) string {
+	line := printable(cmp.Or(results, "no call returned"))
+	if state != "" {
+		line += "; " + printable(state)
+	}
+	return line
+}
+
 // A raceReport is a data race and what shows it.
 type raceReport struct {
 	stage.Race
@@ -199,7 +208,7 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 			fmt.Fprintf(&b, "         and %s more\n", count(len(r.Outcomes)-i, "outcome"))
 			break
 		}
-		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, o.kind(), printable(cmp.Or(o.Results, "no call returned")), printable(o.State))
+		fmt.Fprintf(&b, "%-8s %d x %s: %s\n", first(i == 0, "outcomes"), o.Count, o.kind(), outcomeLine(o.Results, o.State))
 	}
 	if r.Witness != nil {
 		if fix := what.fix(); fix != "" {

@@ -103,7 +103,7 @@ func printReplay(w io.Writer, what chosen, r replayReport, x stage.Explored) err
 		fmt.Fprintf(&b, "%s  %s: %s\n", strong(w, "verdict"), r.Verdict, printable(*r.Reason))
 	}
 	printRaces(&b, r.Races, said)
-	fmt.Fprintf(&b, "outcome  %s; %s\n", printable(r.Outcome.Results), printable(r.Outcome.State))
+	fmt.Fprintf(&b, "outcome  %s\n", outcomeLine(r.Outcome.Results, r.Outcome.State))
 	fmt.Fprintf(&b, "again    %s\n", r.Command)
 	_, err := io.WriteString(w, b.String())
 	return err

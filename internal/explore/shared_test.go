@@ -214,6 +214,24 @@ func TestADataRaceIsAFindingWhereNothingIsLost(t *testing.T) {
 	}
 }
 
+// Who is left out must not be missed: to wait for one who is gone is simpler than
+// what was found, and something else.
+func TestAFindingIsNotMadeSmallerByWhoIsMissed(t *testing.T) {
+	s := search(t, func(m *racelab.Memory) []func() {
+		n, begin := mem.NewVar(m, "n", 0), mem.NewEvent(m, "begin")
+		add := func() { n.Store(n.Load() + 1) }
+		return []func(){func() { begin.Wait(); add() }, add, begin.Set}
+	}, true)
+	x, err := s.Run(t.Context())
+	if err != nil || x.Witness == nil {
+		t.Fatal(err)
+	}
+	smaller, err := s.Shrink(t.Context(), *x.Witness)
+	if err != nil || smaller.Judgement.Deadlock || smaller.Judgement.Severity() != 2 {
+		t.Errorf("%v, which is violated: %s; %v", smaller.Schedule, smaller.Judgement.Why, err)
+	}
+}
+
 // A race that only some schedules have is found, and so is one that the
 // witness does not have.
 func TestRacesOfAllSchedulesAreFound(t *testing.T) {

@@ -185,7 +185,9 @@ func describe(e racelab.Event) (name, text, result string, failed bool) {
 	case racelab.Sleep, racelab.Yield:
 		text = "(" + text + ")"
 	case racelab.Store:
-		text += " = " + inGo(e.Result.Value)
+		if e.Result.Value != nil || strings.HasPrefix(text, "store ") { // to clear an event says it all
+			text += " = " + inGo(e.Result.Value)
+		}
 	case racelab.Load:
 		result = inGo(e.Result.Value)
 	case racelab.Spawn:

@@ -27,6 +27,8 @@ func memory() (racelab.Run, Mark) {
 	s.do("Aa", touching(racelab.Load, "load number", "number"), gives(int64(30)))
 	s.do("B", touching(racelab.Store, "store number", "number"), gives(int64(40)))
 	s.do("B", touching(racelab.Load, "load head", "head"), gives(nil))
+	s.do("B", touching(racelab.Store, "store head", "head"), gives(nil))
+	s.do("B", touching(racelab.Store, "clear done", "done"), gives(nil))
 	s.do("B", touching(racelab.Try, "try to lock m", "m"), gives(true))
 	s.do("A", touching(racelab.Acquire, "lock accounts", "accounts"), racelab.Result{})
 	s.do("A", racelab.Op{Kind: racelab.Yield, Text: "yield"}, racelab.Result{})

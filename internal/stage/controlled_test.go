@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,17 +17,24 @@ import (
 	"github.com/racelab/racelab/scenario"
 )
 
-// onEngines starts each engine once for a test, and skips those that are not there.
+// onAll starts each engine once for a test, shared memory among them, and skips
+// those that are not there.
+func onAll(t *testing.T, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
+	on(t, dsn.Engines, run)
+}
+
+// onEngines leaves shared memory out.
 func onEngines(t *testing.T, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
 	onEnginesThat(t, func(racelab.Engine) bool { return true }, run)
 }
 
 // onEnginesThat leaves out those that do not fit.
 func onEnginesThat(t *testing.T, fit func(racelab.Engine) bool, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
-	for _, e := range dsn.SQL {
-		if !fit(e) {
-			continue
-		}
+	on(t, slices.DeleteFunc(slices.Clone(dsn.SQL), func(e racelab.Engine) bool { return !fit(e) }), run)
+}
+
+func on(t *testing.T, engines []racelab.Engine, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
+	for _, e := range engines {
 		t.Run(e.Name, func(t *testing.T) {
 			enginetest.Require(t, e)
 			server, err := e.Start(t.Context(), "")

@@ -37,7 +37,7 @@ func TestWhatIsDeclaredIsWhatIsComputed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped, because of -short: it explores every strategy at every level")
 	}
-	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+	onAll(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
 		t.Parallel()
 		m := stage.Matrix{
 			Rows: rowsOf(scenario.All...), Stands: []stage.Stand{{Engine: e, Server: server}},
