@@ -51,6 +51,7 @@ type Search struct {
 	Stop     func() bool // ends the search early if it says so; may be nil
 	Faults   int         // connections lost in a schedule, at most
 	Random   int         // that many random schedules, instead of all
+	Depth    int         // of the bugs that random priorities are to find, without faults; 0: every choice is as likely
 	Seed     uint64      // of the random ones
 	// Fingerprint is of all that a saved frontier depends on.
 	Fingerprint string
@@ -109,9 +110,10 @@ type Report struct {
 	Conflicts  int         // pairs of conflicting operations that ran in both orders
 	Conflicted bool        // some did, if only in one order
 	Outcomes   []OutcomeCount
-	Witness    *Finding // a violation, else a race: with the fewest preemptions, then the first in order
-	FirstFound int      // at which run there was a violation; 0 is never
-	Passing    *Finding // a schedule with the most switches that is no violation; nil if there is none
+	Witness    *Finding   // a violation, else a race: with the fewest preemptions, then the first in order
+	FirstFound int        // at which run there was a violation; 0 is never
+	Passing    *Finding   // a schedule with the most switches that is no violation; nil if there is none
+	Guarantee  *Guarantee // of random priorities
 }
 
 // batch is how many schedules are run before what follows from them is queued.
