@@ -36,10 +36,13 @@ func (f *controlFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.json, "json", false, "print one JSON document")
 }
 
+// mostSessions is how many can run under control.
+const mostSessions = 8
+
 func (f *controlFlags) check() error {
 	switch {
-	case f.sessions < 0 || f.sessions > 8:
-		return usage("--sessions is %d: give a number from 1 to 8, or 0 for the scenario's cast", f.sessions)
+	case f.sessions < 0 || f.sessions > mostSessions:
+		return usage("--sessions is %d: give a number from 1 to %d, or 0 for the scenario's cast", f.sessions, mostSessions)
 	case f.processes < 1 || f.processes > 8:
 		return usage("--processes is %d: give a number from 1 to 8", f.processes)
 	case f.given.Changed("only") && f.only == "":

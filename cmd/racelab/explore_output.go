@@ -199,13 +199,7 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 	if r.Guarantee != nil {
 		b.WriteString(item("promise", r.Guarantee.String()))
 	}
-	for i, o := range r.Outcomes {
-		if i == 4 {
-			fmt.Fprintf(&b, "         and %s more\n", count(len(r.Outcomes)-i, "outcome"))
-			break
-		}
-		fmt.Fprintf(&b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, o.kind(), printable(cmp.Or(o.Results, "no call returned")), printable(o.State))
-	}
+	printOutcomes(&b, r.Outcomes)
 	if r.Witness != nil {
 		if fix := what.fix(); fix != "" {
 			fmt.Fprintf(&b, "fix      %s\n", what.command("explore", what.Scenario.Name+"/"+fix, &f.controlFlags))
@@ -230,6 +224,17 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 
 // sampled reports whether the schedules are a sample.
 func (r exploreReport) sampled() bool { return r.Method == "random" || r.Method == "pct" }
+
+// printOutcomes lists the most frequent outcomes.
+func printOutcomes(b *strings.Builder, all []exploreOutcome) {
+	for i, o := range all {
+		if i == 4 {
+			fmt.Fprintf(b, "         and %s more\n", count(len(all)-i, "outcome"))
+			break
+		}
+		fmt.Fprintf(b, "%-8s %d x %s: %s; %s\n", first(i == 0, "outcomes"), o.Count, o.kind(), printable(cmp.Or(o.Results, "no call returned")), printable(o.State))
+	}
+}
 
 func first(is bool, s string) string {
 	if is {

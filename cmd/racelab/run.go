@@ -37,6 +37,11 @@ and no loss proves nothing.
 A run that takes longer than --timeout is cut off, and was the last: who was
 waiting for whom is said, on a terminal also while it waits.
 
+What shares nothing but memory runs on Go's own variables, locks and channels, whose
+operations nobody records. Each run is held against the serial orders, and luck is
+seen beside all schedules: how many there are, as far as a small budget goes, and how
+many of them violate.
+
 --compare runs each strategy in two ways, one session after another and all at
 once, and says how long each takes and what it loses. It is a measurement: 0.
 
@@ -47,6 +52,7 @@ loss that was seen 0.`,
 		Example: `  racelab run deposit/read-modify-write -n 20 --sessions 8
   racelab run deposit/transaction --engine postgres --level "REPEATABLE READ"
   racelab run deposit/process-mutex --processes 2
+  racelab run counter/read-modify-write -n 1000
   racelab run deposit/for-update --engine mysql --window 10ms..50ms --json
   racelab run transfer --compare --sessions 4 --window 20ms
   racelab run deposit/transaction --engine postgres --schedule "A1 A2 B1 B2"`,
@@ -165,8 +171,15 @@ func runFree(c *cobra.Command, name string, f runFlags) error {
 	progress.clear()
 	out := newRunReport(sel, server.Product(), free, r)
 	err = errors.Join(err, server.Close())
+	if errors.Is(err, stage.ErrEnds) {
+		return &exit{code: exitUsage, name: "not-available", err: fmt.Errorf("run %s: %w", sel.Name(), err), remedy: "see it under control: `" + f.picture(sel) + "`"}
+	}
 	if err != nil && c.Context().Err() == nil {
 		return &exit{code: exitUnreachable, name: "engine", err: fmt.Errorf("run %s: %w", sel.Name(), err)}
+	}
+	if r.Explored != nil {
+		line := f.picture(sel)
+		out.Picture = &line
 	}
 	out.interrupted(c.Context(), r)
 	out.Command, out.Needs = lineOf(c, sel.Name()), f.needs()
@@ -184,6 +197,16 @@ func runFree(c *cobra.Command, name string, f runFlags) error {
 		return errors.Join(exitCode(exitInterrupted), err)
 	}
 	return exitCode(f.code(out.Verdict))
+}
+
+// picture is the line that shows a run of shared memory step by step. More
+// sessions than can be explored are as many as there are in the scenario.
+func (f runFlags) picture(sel stage.Selection) string {
+	control := controlFlags{engineFlags: f.engineFlags, processes: f.processes, judge: "serial"}
+	if f.sessions <= mostSessions {
+		control.sessions = f.sessions
+	}
+	return chosen{Selection: sel}.command("explore", sel.Name(), &control)
 }
 
 func (f runFlags) code(v racelab.VerdictKind) int {

@@ -77,14 +77,6 @@ type Finding struct {
 	Calls     []racelab.CallID // that run; nil is all
 }
 
-// An OutcomeCount is an outcome and how many schedules came to it.
-type OutcomeCount struct {
-	State, Results string
-	Count          int
-	Serial         bool // a serial order that was run gives it
-	Broken         bool // an invariant does not hold
-}
-
 // A FoundRace is a data race, the schedule that shows it, and at which run that
 // was.
 type FoundRace struct {
@@ -122,7 +114,7 @@ const batch = 32
 
 // Run searches. On an error the report is of what was searched before.
 func (s *Search) Run(ctx context.Context) (Report, error) {
-	r := &result{Report: Report{Classes: map[racelab.Class]int{}}, outcomes: map[string]int{}, search: s}
+	r := &result{Report: Report{Classes: map[racelab.Class]int{}}, search: s}
 	s.Judge.Stop = func() bool { return s.over(r) }
 	if s.Random > 0 {
 		return s.sample(ctx, r)
