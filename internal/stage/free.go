@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,9 +19,10 @@ import (
 // A Free says how a selection runs freely: everything at once, as in
 // production, and only recorded.
 type Free struct {
-	Runs      int // of the whole cast
-	Sessions  int // 0: the scenario's own cast
-	Processes int // simulated; sessions are dealt to them in turn
+	Runs      int                 // of the whole cast
+	Sessions  int                 // 0: the scenario's own cast
+	Processes int                 // simulated; sessions are dealt to them in turn
+	Only      []racelab.SessionID // that make calls; nil is all
 	Window    Span
 	InTurn    bool // one session after another instead of all at once
 	Seed      uint64
@@ -77,7 +79,11 @@ const tapeLength = 1 << 20
 func (s Selection) RunFree(ctx context.Context, server racelab.Server, f Free) (report FreeReport, err error) {
 	roles := s.Scenario.Dealt(f.Sessions)
 	report.Failed = map[racelab.Class]int{}
-	for _, role := range roles {
+	for i, role := range roles {
+		if f.Only != nil && !slices.Contains(f.Only, racelab.Letter(i)) {
+			roles[i].Calls = nil
+			continue
+		}
 		report.Calls += f.Runs * len(role.Calls)
 	}
 	world, err := server.Open(ctx, s.Config())

@@ -32,7 +32,7 @@ var ErrEnds = errors.New("free running would end racelab itself, because a sched
 // newYardstick explores the selection, as far as a small budget goes. The caller
 // closes the cell.
 func (s Selection) newYardstick(ctx context.Context, server racelab.Server, f Free, report *FreeReport) (*yardstick, error) {
-	cell, err := s.NewCell(ctx, server, Controlled{Sessions: f.Sessions, Processes: f.Processes})
+	cell, err := s.NewCell(ctx, server, Controlled{Sessions: f.Sessions, Processes: f.Processes, Only: f.Only})
 	if err != nil {
 		return nil, err
 	}
