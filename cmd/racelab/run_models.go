@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -72,6 +73,9 @@ func runModels(c *cobra.Command, name string, f runFlags) error {
 	progress.clear()
 	if err != nil && c.Context().Err() != nil {
 		return c.Context().Err()
+	}
+	if errors.Is(err, stage.ErrEnds) {
+		return &exit{code: exitUsage, name: "not-available", err: fmt.Errorf("measure %s: %w", sel.Name(), err), remedy: "see it under control: `" + f.picture(sel) + "`"}
 	}
 	if err != nil {
 		return failed(fmt.Errorf("measure %s: %w", sel.Name(), err))

@@ -27,9 +27,9 @@ type Task struct {
 
 // An Answer is what a worker says to a task.
 type Answer struct {
-	Losses int    `json:"losses"` // of Run
-	Sum    uint64 `json:"sum"`    // of Compute
-	Error  string `json:"error,omitempty"`
+	Losses int    `json:"losses"`          // of Run
+	Sum    uint64 `json:"sum"`             // of Compute
+	Error  string `json:"error,omitempty"` // of a process
 }
 
 // A Runner runs a scenario freely, so many times, and returns how many runs were

@@ -20,19 +20,21 @@ type worker interface {
 // A routine is a worker in this process: tasks come as pointers over a channel.
 type routine struct {
 	tasks   chan *Task
-	answers chan *Answer
+	answers chan reply
+}
+
+type reply struct {
+	answer *Answer
+	err    error
 }
 
 func startRoutine(ctx context.Context, run Runner) (worker, error) {
-	r := routine{make(chan *Task), make(chan *Answer)}
+	r := routine{make(chan *Task), make(chan reply)}
 	go func() {
 		defer close(r.answers)
 		for t := range r.tasks {
 			a, err := do(ctx, t, run)
-			if err != nil {
-				a.Error = err.Error()
-			}
-			r.answers <- &a
+			r.answers <- reply{&a, err}
 		}
 	}()
 	return r, nil
@@ -40,8 +42,8 @@ func startRoutine(ctx context.Context, run Runner) (worker, error) {
 
 func (r routine) do(t *Task) (Answer, error) {
 	r.tasks <- t
-	a := <-r.answers
-	return *a, a.err()
+	said := <-r.answers
+	return *said.answer, said.err
 }
 
 func (r routine) close() error {
@@ -86,7 +88,10 @@ func (p process) do(t *Task) (a Answer, err error) {
 	if err := p.answers.Decode(&a); err != nil {
 		return a, fmt.Errorf("hear from a worker process: %w", err)
 	}
-	return a, a.err()
+	if a.Error != "" {
+		return a, errors.New(a.Error)
+	}
+	return a, nil
 }
 
 func (p process) close() error {
@@ -95,11 +100,4 @@ func (p process) close() error {
 		return fmt.Errorf("a worker process: %w: %s", err, bytes.TrimSpace(p.said.Bytes()))
 	}
 	return nil
-}
-
-func (a Answer) err() error {
-	if a.Error == "" {
-		return nil
-	}
-	return errors.New(a.Error)
 }
