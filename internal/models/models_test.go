@@ -41,6 +41,7 @@ func measurement(t *testing.T, runs int) Measurement {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // of each worker
 	return Measurement{Program: program, Args: []string{asWorker}, Run: lost, Runs: runs, Tell: func(string) {}}
 }
 
