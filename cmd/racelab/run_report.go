@@ -129,8 +129,12 @@ const mostWaits = 8
 
 func printRun(w io.Writer, sel stage.Selection, r runReport, free stage.FreeReport, fix string) error {
 	var b strings.Builder
+	level := string(r.Level)
+	if r.Explored != nil {
+		level = "its own primitives" // which promise that level only to programs without data races
+	}
 	fmt.Fprintf(&b, "%s on %s %s, %s: %d sessions, %s, window %s\n\n",
-		strong(w, sel.Name()), r.Name, r.Version, r.Level, r.Sessions, count(r.Runs, "run"), r.Window)
+		strong(w, sel.Name()), r.Name, r.Version, level, r.Sessions, count(r.Runs, "run"), r.Window)
 	switch {
 	case r.Witness != nil:
 		b.WriteString(drawing(w, *r.Witness))
