@@ -73,8 +73,9 @@ func newRunReport(sel stage.Selection, p racelab.Product, f stage.Free, r stage.
 		Waits: []string{}, Witness: r.Witness, Verdict: racelab.Unknown, asked: f.Runs,
 		Undecided: r.Undecided, Outcomes: []exploreOutcome{},
 	}
-	if judged := r.Runs - r.Undecided; judged > 0 {
-		rate := stage.RateOf(r.Losses, judged)
+	if r.Runs > 0 {
+		rate := stage.RateOf(r.Losses, r.Runs)
+		rate.High = stage.RateOf(r.Losses+r.Undecided, r.Runs).High // each of them may be one
 		out.Rate = &rate
 	}
 	for _, o := range r.Outcomes {
@@ -86,9 +87,13 @@ func newRunReport(sel stage.Selection, p racelab.Product, f stage.Free, r stage.
 	if c, ok := broken(r); ok {
 		out.Invariant, out.Expected, out.Actual, out.Lost = c.Name, c.Expected, c.Actual, c.Off
 	}
-	if r.Losses > 0 {
+	switch {
+	case r.Losses > 0:
 		out.Verdict = racelab.Violated
-	} else {
+	case r.Undecided > 0:
+		why := fmt.Sprintf("%s came to what none of the serial orders gives that were run, and there are more of them", count(r.Undecided, "run"))
+		out.Reason = &why
+	default:
 		why := luck(r.Failed)
 		out.Reason = &why
 	}
@@ -226,9 +231,9 @@ func (r runReport) luckLine() string {
 		return "no run was judged"
 	}
 	line := fmt.Sprintf("%d of %s lost, which is %s; in the long run %s to %s (95 %% confidence, Wilson score)",
-		r.Losses, count(r.Runs-r.Undecided, "run"), percent(r.Rate.Seen), percent(r.Rate.Low), percent(r.Rate.High))
+		r.Losses, count(r.Runs, "run"), percent(r.Rate.Seen), percent(r.Rate.Low), percent(r.Rate.High))
 	if r.Undecided > 0 {
-		line += fmt.Sprintf("; of %d more not enough serial orders were run to say", r.Undecided)
+		line += fmt.Sprintf("; %d more are a loss unless a serial order that was not run explains them", r.Undecided)
 	}
 	return line
 }

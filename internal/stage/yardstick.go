@@ -22,7 +22,7 @@ type yardstick struct {
 const (
 	mostBeside = 5_000       // schedules that are run beside free running
 	longBeside = time.Second // and the time that they may take
-	mostOrders = 50_000      // serial orders that are run to judge by
+	mostOrders = 10_000      // serial orders that are run to judge by
 
 )
 
