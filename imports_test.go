@@ -49,8 +49,9 @@ var rules = []rule{
 
 	{"racetest", "racelab mem internal/stage internal/picture", false},
 	{"internal/load", "internal/nearest", false},
+	{"internal/models", "", false},
 	{"internal/lab", "racelab scenario internal/dsn internal/stage internal/picture internal/control internal/throwaway internal/nearest", true},
-	{"cmd/racelab", "racelab scenario internal/dsn internal/stage internal/picture internal/load internal/lab internal/nearest", true},
+	{"cmd/racelab", "racelab scenario internal/dsn internal/stage internal/picture internal/load internal/lab internal/models internal/nearest", true},
 
 	{"internal/tables", "racelab", false},
 	{"internal/sqltext", "", false},

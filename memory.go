@@ -3,6 +3,7 @@ package racelab
 import (
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -15,6 +16,9 @@ type Memory struct {
 	// Process tells simulated processes apart, counted from 0.
 	Process int
 
+	started sync.WaitGroup // in free running
+
+	mu      sync.Mutex // in free running, values may be made at the same time
 	names   []string
 	columns []string // the names of what is shared
 	shared  []func() Value
@@ -50,6 +54,8 @@ func (m *Memory) Name(name string) string {
 	if m == nil {
 		return name
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for base, n := name, 2; slices.Contains(m.names, name); n++ {
 		name = base + " " + strconv.Itoa(n)
 	}
@@ -68,11 +74,19 @@ func (m *Memory) Share(name string, value func() Value) {
 	if m == nil {
 		return
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.shared == nil {
 		m.columns, m.shared = m.few.columns[:0], m.few.shared[:0]
 	}
 	m.columns, m.shared = append(m.columns, name), append(m.shared, value)
 }
+
+// Go runs f beside the session that calls it, in free running.
+func (m *Memory) Go(f func()) { m.started.Go(f) }
+
+// Wait waits until what Go has started has ended. No session may be running.
+func (m *Memory) Wait() { m.started.Wait() }
 
 // State is what is shared as a table with one row, a column for each value in
 // the order in which they were made; none if nothing is shared. No session may

@@ -22,11 +22,10 @@ type object struct {
 
 // init gives the object its name and gate.
 func (o *object) init(m *racelab.Memory, name string) {
-	o.name = name
-	if m == nil || m.Gate == nil {
-		return
+	o.name = m.Name(name)
+	if m != nil {
+		o.gate = m.Gate
 	}
-	o.gate, o.name = m.Gate, m.Name(name)
 }
 
 // noCopy is what go vet looks for where a value must not be copied.

@@ -33,9 +33,12 @@ func Gosched(m *racelab.Memory) {
 // its own: Aa is the first that A starts. A panic ends it and is a finding,
 // where in free running it ends the program.
 func Go(m *racelab.Memory, f func()) {
-	if m == nil || m.Gate == nil {
+	switch {
+	case m == nil:
 		go f()
-		return
+	case m.Gate == nil:
+		m.Go(f)
+	default:
+		m.Gate.Go(racelab.Op{Kind: racelab.Spawn, Text: "go", Pos: caller()}, f)
 	}
-	m.Gate.Go(racelab.Op{Kind: racelab.Spawn, Text: "go", Pos: caller()}, f)
 }

@@ -14,7 +14,8 @@ import (
 // As in Go it is misuse if the count is another one again by then.
 type WaitGroup struct {
 	object
-	free sync.WaitGroup
+	free   sync.WaitGroup
+	memory *racelab.Memory
 
 	done, wait, spawn string // texts
 	adds, ends, waits []racelab.Touch
@@ -24,7 +25,7 @@ type WaitGroup struct {
 
 // NewWaitGroup makes a group whose count is 0.
 func NewWaitGroup(m *racelab.Memory, name string) *WaitGroup {
-	g := &WaitGroup{}
+	g := &WaitGroup{memory: m}
 	g.init(m, name)
 	g.done, g.wait, g.spawn = "done with "+g.name, "wait for "+g.name, "go with "+g.name
 	g.adds, g.waits = g.touch(releases), g.touch(takes)
@@ -71,7 +72,11 @@ func (g *WaitGroup) add(delta int) {
 // panic of f is not the end of what is waited for.
 func (g *WaitGroup) Go(f func()) {
 	if g.gate == nil {
-		g.free.Go(f)
+		g.free.Add(1)
+		Go(g.memory, func() {
+			defer g.free.Done()
+			f()
+		})
 		return
 	}
 	pos := caller()

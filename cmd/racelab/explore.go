@@ -36,10 +36,13 @@ func (f *controlFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.json, "json", false, "print one JSON document")
 }
 
+// mostSessions is how many can run under control.
+const mostSessions = 8
+
 func (f *controlFlags) check() error {
 	switch {
-	case f.sessions < 0 || f.sessions > 8:
-		return usage("--sessions is %d: give a number from 1 to 8, or 0 for the scenario's cast", f.sessions)
+	case f.sessions < 0 || f.sessions > mostSessions:
+		return usage("--sessions is %d: give a number from 1 to %d, or 0 for the scenario's cast", f.sessions, mostSessions)
 	case f.processes < 1 || f.processes > 8:
 		return usage("--processes is %d: give a number from 1 to 8", f.processes)
 	case f.given.Changed("only") && f.only == "":
@@ -213,6 +216,8 @@ type exploreFlags struct {
 	brute   bool
 	bound   int
 	random  int
+	pct     int
+	depth   int
 	seed    uint64
 	expect  string
 
@@ -258,6 +263,10 @@ on what it reads. Each is explored.
 
 --random N draws schedules instead, the same ones for the same --seed: each choice
 is as likely, and with --faults a lost connection is among them at every step.
+--pct N gives the sessions random priorities instead, and lets the one that would go
+fall below the others at --depth less one random steps (Burckhardt et al., A
+Randomized Scheduler with Probabilistic Guarantees of Finding Bugs, 2010): a bug that
+needs so many orders between two steps is found with a probability that is said.
 
 --save FILE keeps what a budget leaves to do; --resume FILE goes on with it, by the
 same build of racelab. With --part I/N a process does its share of the search;
@@ -281,7 +290,8 @@ each strategy agrees with what is declared; 1 one does not; 3 one is unknown.`,
   racelab explore deposit/atomic-update --faults 1
   racelab explore deposit/for-update --engine postgres --weaken
   racelab explore deposit/transaction --engine postgres --advise
-  racelab explore deposit/immediate --random 1000 --seed 7 --json`,
+  racelab explore deposit/immediate --random 1000 --seed 7 --json
+  racelab explore counter/read-modify-write --sessions 6 --pct 500 --depth 2`,
 		Args: oneExhibit,
 		RunE: func(c *cobra.Command, args []string) error { return exploreRun(c, args[0], f) },
 	}
@@ -292,6 +302,8 @@ each strategy agrees with what is declared; 1 one does not; 3 one is unknown.`,
 	c.Flags().IntVar(&f.bound, "bound", -1, "run the schedules with so many preemptions and faults at most, and no others")
 	c.Flags().IntVar(&f.faults, "faults", 0, "connections that are lost in a schedule, at most")
 	c.Flags().IntVar(&f.random, "random", 0, "run that many random schedules instead of all")
+	c.Flags().IntVar(&f.pct, "pct", 0, "run that many schedules by random priorities instead of all (probabilistic concurrency testing)")
+	c.Flags().IntVar(&f.depth, "depth", 3, "with --pct, the depth of the bugs to look for, from 1 to 10: how many orders between two steps they need")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the random schedules")
 	c.Flags().StringVar(&f.expect, "expect", "holds", "what counts as success: holds or anomaly")
 	c.Flags().BoolVar(&f.weaken, "weaken", false, "if it holds, say which of its protections it needs")
@@ -306,8 +318,11 @@ each strategy agrees with what is declared; 1 one does not; 3 one is unknown.`,
 
 func (f *exploreFlags) exploration(how stage.Controlled) (stage.Exploration, error) {
 	x := stage.Exploration{
-		Reduced:    !f.brute && f.bound < 0 && f.random == 0,
+		Reduced:    !f.brute && f.bound < 0 && f.sampled() == "",
 		Controlled: how, Workers: f.workers, Faults: f.faults, Random: f.random, Seed: f.seed, InvariantsOnly: f.judge == "invariant",
+	}
+	if f.given.Changed("pct") {
+		x.Random, x.Depth = f.pct, f.depth
 	}
 	switch {
 	case f.workers < 1 || f.workers > 16:
@@ -322,12 +337,20 @@ func (f *exploreFlags) exploration(how stage.Controlled) (stage.Exploration, err
 		return x, usage("--accept needs --baseline FILE")
 	case f.bound < -1:
 		return x, usage("--bound is %d: give a number of preemptions, 0 or more", f.bound)
-	case f.bound >= 0 && f.random > 0:
-		return x, usage("--bound and --random do not go together")
-	case f.brute && f.random > 0:
-		return x, usage("--brute and --random do not go together: one runs all schedules, the other a sample")
-	case f.random < 0 || f.given.Changed("random") && f.random == 0:
-		return x, usage("--random is %d: give a number of schedules, 1 or more", f.random)
+	case f.given.Changed("random") && f.given.Changed("pct"):
+		return x, usage("--random and --pct do not go together: each draws a sample in its own way")
+	case f.bound >= 0 && f.sampled() != "":
+		return x, usage("--bound and --%s do not go together", f.sampled())
+	case f.brute && f.sampled() != "":
+		return x, usage("--brute and --%s do not go together: one runs all schedules, the other a sample", f.sampled())
+	case f.sampled() != "" && x.Random < 1:
+		return x, usage("--%s is %d: give a number of schedules, 1 or more", f.sampled(), x.Random)
+	case f.given.Changed("depth") && !f.given.Changed("pct"):
+		return x, usage("--depth is for --pct")
+	case f.depth < 1 || f.depth > 10:
+		return x, usage("--depth is %d: give a number from 1 to 10", f.depth)
+	case f.given.Changed("pct") && f.faults > 0:
+		return x, usage("--pct and --faults do not go together: a lost connection has no priority; --random draws some")
 	case f.expect != "holds" && f.expect != "anomaly":
 		return x, usage("--expect is %q: give holds or anomaly", f.expect)
 	}
@@ -336,6 +359,16 @@ func (f *exploreFlags) exploration(how stage.Controlled) (stage.Exploration, err
 	}
 	err := readBudget(f.budget, &x)
 	return x, err
+}
+
+// sampled is the flag that asks for a sample; "" if none does.
+func (f *exploreFlags) sampled() string {
+	for _, flag := range []string{"random", "pct"} {
+		if f.given.Changed(flag) {
+			return flag
+		}
+	}
+	return ""
 }
 
 func exploreRun(c *cobra.Command, name string, f exploreFlags) error {

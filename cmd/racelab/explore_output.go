@@ -46,6 +46,7 @@ type exploreReport struct {
 	Raced      int                   `json:"raced_schedules"` // in which there is a data race
 	Races      []raceReport          `json:"races"`           // of each pair of lines the first
 	Accepted   bool                  `json:"accepted"`        // the finding is in the baseline
+	Guarantee  *guaranteeReport      `json:"guarantee"`       // of --pct
 	Trials     []trialReport         `json:"trials,omitempty"`
 	Seconds    float64               `json:"seconds"`
 }
@@ -149,13 +150,14 @@ func (f exploreFlags) report(what chosen, p racelab.Product, how stage.Explorati
 		Races: raceReports(what, &f.controlFlags, x.Races),
 	}
 	switch {
-	case f.random > 0:
-		r.Method = "random"
+	case f.sampled() != "":
+		r.Method = f.sampled()
 	case f.bound >= 0:
 		r.Bound = &f.bound
 	case !f.brute:
 		r.Method = "reduced"
 	}
+	r.Guarantee = guaranteed(x)
 	for _, o := range x.Outcomes {
 		r.Outcomes = append(r.Outcomes, exploreOutcome(o))
 	}
@@ -203,13 +205,10 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 	fmt.Fprintf(&b, "%s  %s\n", strong(w, "verdict"), exploreVerdict(r))
 	printRaces(&b, r.Races, exploreVerdict(r))
 	fmt.Fprintf(&b, "searched %s\n", searchedLine(r))
-	for i, o := range r.Outcomes {
-		if i == 4 {
-			fmt.Fprintf(&b, "         and %s more\n", count(len(r.Outcomes)-i, "outcome"))
-			break
-		}
-		fmt.Fprintf(&b, "%-8s %d x %s: %s\n", first(i == 0, "outcomes"), o.Count, o.kind(), outcomeLine(o.Results, o.State))
+	if r.Guarantee != nil {
+		b.WriteString(item("promise", r.Guarantee.String()))
 	}
+	printOutcomes(&b, r.Outcomes)
 	if r.Witness != nil {
 		if fix := what.fix(); fix != "" {
 			fmt.Fprintf(&b, "fix      %s\n", what.command("explore", what.Scenario.Name+"/"+fix, &f.controlFlags))
@@ -230,6 +229,20 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// sampled reports whether the schedules are a sample.
+func (r exploreReport) sampled() bool { return r.Method == "random" || r.Method == "pct" }
+
+// printOutcomes lists the most frequent outcomes.
+func printOutcomes(b *strings.Builder, all []exploreOutcome) {
+	for i, o := range all {
+		if i == 4 {
+			fmt.Fprintf(b, "         and %s more\n", count(len(all)-i, "outcome"))
+			break
+		}
+		fmt.Fprintf(b, "%-8s %d x %s: %s\n", first(i == 0, "outcomes"), o.Count, o.kind(), outcomeLine(o.Results, o.State))
+	}
 }
 
 func first(is bool, s string) string {
@@ -253,7 +266,7 @@ func exploreVerdict(r exploreReport) string {
 	}
 	line := "all " + count(r.Schedules, "schedule")
 	switch {
-	case r.Method == "random":
+	case r.sampled():
 		line = count(r.Schedules, "sampled schedule")
 	case r.Bound != nil && !r.Complete:
 		line = fmt.Sprintf("all %s with at most %s", count(r.Schedules, "schedule"), r.bound())
@@ -312,7 +325,7 @@ func violatedBy(anomalies []stage.Anomaly, why string) string {
 
 func searchedLine(r exploreReport) string {
 	line := count(r.Schedules, "schedule")
-	if r.Method == "random" {
+	if r.sampled() {
 		line += " drawn"
 	} else {
 		line += fmt.Sprintf(", %d of them serial", r.Serial)

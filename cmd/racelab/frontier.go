@@ -36,8 +36,8 @@ func (f *exploreFlags) frontier(x *stage.Exploration) (err error) {
 		}
 	}
 	switch {
-	case f.random > 0 && (f.save != "" || f.resume != "" || f.part != ""):
-		return usage("random schedules leave nothing to save: do without --random")
+	case f.sampled() != "" && (f.save != "" || f.resume != "" || f.part != ""):
+		return usage("random schedules leave nothing to save: do without --%s", f.sampled())
 	case f.part != "" && f.resume != "":
 		return usage("--part begins a search and --resume goes on with one: give one of them")
 	case f.part != "" && f.save == "":

@@ -43,7 +43,7 @@ was asked for broke off; 130 Ctrl-C; 141 nobody reads the output any more.`,
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
-	root.AddCommand(demoCommand(), listCommand(), showCommand(), runCommand(), exploreCommand(), matrixCommand(), serveCommand(), workerCommand(),
+	root.AddCommand(demoCommand(), listCommand(), showCommand(), runCommand(), exploreCommand(), matrixCommand(), serveCommand(), workerCommand(), modelWorkerCommand(),
 		hitCommand(), doctorCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		work := c.RunE

@@ -22,7 +22,7 @@ type runFlags struct {
 	schedule, judge, only     string
 	stepLimit                 string
 	seed                      uint64
-	json, compare             bool
+	json, compare, models     bool
 }
 
 func runCommand() *cobra.Command {
@@ -37,8 +37,19 @@ and no loss proves nothing.
 A run that takes longer than --timeout is cut off, and was the last: who was
 waiting for whom is said, on a terminal also while it waits.
 
+What shares nothing but memory runs on Go's own variables, locks and channels, whose
+operations nobody records. Each run is held against the serial orders, and luck is
+seen beside all schedules: how many there are, as far as a small budget goes, and how
+many of them violate.
+
 --compare runs each strategy in two ways, one session after another and all at
 once, and says how long each takes and what it loses. It is a measurement: 0.
+
+--compare-models measures, on this machine, what it costs to have several workers:
+goroutines, goroutines on one processor, and processes. For each it says how long a
+worker takes to start and a task to go there and come back, whether the race of the
+scenario shows in -n runs (5000 by default), which must have no database, and how
+much sooner four workers are done than one. It is a measurement too: 0.
 
 Exit codes: 1 a loss was seen; 3 none was seen, or a run did not end; 2 usage, or
 a strategy that the engine does not have; 4 the engine cannot be reached, or broke
@@ -47,8 +58,10 @@ loss that was seen 0.`,
 		Example: `  racelab run deposit/read-modify-write -n 20 --sessions 8
   racelab run deposit/transaction --engine postgres --level "REPEATABLE READ"
   racelab run deposit/process-mutex --processes 2
+  racelab run counter/read-modify-write -n 1000
   racelab run deposit/for-update --engine mysql --window 10ms..50ms --json
   racelab run transfer --compare --sessions 4 --window 20ms
+  racelab run counter --compare-models
   racelab run deposit/transaction --engine postgres --schedule "A1 A2 B1 B2"`,
 		Args: oneExhibit,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -61,6 +74,9 @@ loss that was seen 0.`,
 			if f.compare {
 				return runCompare(c, args[0], f)
 			}
+			if f.models {
+				return runModels(c, args[0], f)
+			}
 			return runFree(c, args[0], f)
 		},
 	}
@@ -68,7 +84,7 @@ loss that was seen 0.`,
 	c.Flags().IntVarP(&f.runs, "runs", "n", 20, "how often the whole cast runs")
 	c.Flags().IntVar(&f.sessions, "sessions", 0, "sessions at once; roles are dealt out in turn (default: the scenario's cast)")
 	c.Flags().IntVar(&f.processes, "processes", 1, "simulated processes the sessions are spread over: each has its own mutexes and caches")
-	c.Flags().StringVar(&f.window, "window", "1ms..3ms", "time between read and write")
+	c.Flags().StringVar(&f.window, "window", "1ms..3ms", "time between read and write; without a database 0 if it is not given, so that luck alone decides")
 	c.Flags().StringVar(&f.timeout, "timeout", "60s", "how long one run may take")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed for the windows; 0 draws another one each time")
 	c.Flags().StringVar(&f.expect, "expect", "holds", "what counts as success: holds or anomaly")
@@ -77,20 +93,29 @@ loss that was seen 0.`,
 	c.Flags().StringVar(&f.judge, "judge", "serial", "with --schedule, what the run is held against: serial or invariant")
 	c.Flags().StringVar(&f.stepLimit, "step-limit", "30s", "with --schedule, how long a step may take while nobody is waited for")
 	c.Flags().BoolVar(&f.compare, "compare", false, "run one session after another, and all at once, and compare")
-	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document (racelab.run/1, racelab.replay/1 or racelab.pace/1)")
+	c.Flags().BoolVar(&f.models, "compare-models", false, "measure execution models on this machine: goroutines, goroutines on one processor, processes")
+	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document (racelab.run/1, racelab.replay/1, racelab.pace/1 or racelab.models/1)")
 	return c
 }
 
 // together checks that no flag was given that would be ignored.
 func (f runFlags) together(c *cobra.Command) error {
 	given := c.Flags().Changed
-	if given("schedule") {
-		for _, free := range []string{"compare", "runs", "window", "timeout", "seed"} {
-			if given(free) {
-				return usage("--%s and --schedule do not go together", free)
+	alone := func(flag string, others ...string) error {
+		for _, other := range others {
+			if given(other) {
+				return usage("--%s and --%s do not go together", other, flag)
 			}
 		}
 		return nil
+	}
+	if given("schedule") {
+		return alone("schedule", "compare", "compare-models", "runs", "window", "timeout", "seed")
+	}
+	if f.models {
+		if err := alone("compare-models", "compare", "window", "processes", "expect", "engine", "level", "dsn", "dsn-file"); err != nil {
+			return err
+		}
 	}
 	for _, controlled := range []string{"only", "judge", "step-limit"} {
 		if given(controlled) {
@@ -129,7 +154,18 @@ func (f runFlags) free() (stage.Free, error) {
 	return free, nil
 }
 
+// luck leaves the window out of what shares nothing but memory, unless one was
+// asked for: how often the race shows there is the question.
+func (f runFlags) luck(name string) runFlags {
+	name, _, _ = strings.Cut(name, "/")
+	if s, ok := scenario.Named(name); ok && s.Setup == nil && !f.given.Changed("window") {
+		f.window = "0"
+	}
+	return f
+}
+
 func runFree(c *cobra.Command, name string, f runFlags) error {
+	f = f.luck(name)
 	free, err := f.free()
 	if err != nil {
 		return err
@@ -165,8 +201,15 @@ func runFree(c *cobra.Command, name string, f runFlags) error {
 	progress.clear()
 	out := newRunReport(sel, server.Product(), free, r)
 	err = errors.Join(err, server.Close())
+	if errors.Is(err, stage.ErrEnds) {
+		return &exit{code: exitUsage, name: "not-available", err: fmt.Errorf("run %s: %w", sel.Name(), err), remedy: "see it under control: `" + f.picture(sel) + "`"}
+	}
 	if err != nil && c.Context().Err() == nil {
 		return &exit{code: exitUnreachable, name: "engine", err: fmt.Errorf("run %s: %w", sel.Name(), err)}
+	}
+	if r.Explored != nil {
+		line := f.picture(sel)
+		out.Picture = &line
 	}
 	out.interrupted(c.Context(), r)
 	out.Command, out.Needs = lineOf(c, sel.Name()), f.needs()
@@ -184,6 +227,16 @@ func runFree(c *cobra.Command, name string, f runFlags) error {
 		return errors.Join(exitCode(exitInterrupted), err)
 	}
 	return exitCode(f.code(out.Verdict))
+}
+
+// picture is the line that shows a run of shared memory step by step. More
+// sessions than can be explored are as many as there are in the scenario.
+func (f runFlags) picture(sel stage.Selection) string {
+	control := controlFlags{engineFlags: f.engineFlags, processes: f.processes, judge: "serial"}
+	if f.sessions <= mostSessions {
+		control.sessions = f.sessions
+	}
+	return chosen{Selection: sel}.command("explore", sel.Name(), &control)
 }
 
 func (f runFlags) code(v racelab.VerdictKind) int {

@@ -91,6 +91,10 @@ func runCompare(c *cobra.Command, name string, f runFlags) error {
 			}
 			*way.pace = paceOf(ran)
 		}
+		if errors.Is(err, stage.ErrEnds) && only == nil {
+			err = nil
+			continue // it is not available here
+		}
 		if err != nil {
 			break
 		}
@@ -99,6 +103,9 @@ func runCompare(c *cobra.Command, name string, f runFlags) error {
 	}
 	progress.clear()
 	err = errors.Join(err, server.Close())
+	if errors.Is(err, stage.ErrEnds) {
+		return &exit{code: exitUsage, name: "not-available", err: fmt.Errorf("run %s: %w", name, err)}
+	}
 	if err != nil && c.Context().Err() == nil {
 		return &exit{code: exitUnreachable, name: "engine", err: fmt.Errorf("run %s: %w", name, err)}
 	}

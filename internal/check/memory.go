@@ -67,6 +67,12 @@ func wroteVerb(op racelab.Op) string {
 	return "wrote"
 }
 
+// Ends reports whether a run would have ended a Go program.
+func Ends(h racelab.History) bool {
+	_, ends := fatalIn(h.Events)
+	return ends
+}
+
 // fatalIn returns what ends a Go program whatever its serial orders do, and
 // whether a history has it: a misuse of shared memory, or a panic of a session
 // that another has started, which nobody recovers from.

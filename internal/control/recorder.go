@@ -31,6 +31,7 @@ type Recorder struct {
 	mu       sync.Mutex
 	steps    map[racelab.SessionID]int
 	calls    map[racelab.SessionID]racelab.CallID
+	routines map[racelab.SessionID]routine // that make the calls
 	inFlight map[racelab.ConnID]*flight
 }
 
@@ -47,6 +48,7 @@ func NewRecorder(sink func(Record)) *Recorder {
 		sink:     sink,
 		steps:    map[racelab.SessionID]int{},
 		calls:    map[racelab.SessionID]racelab.CallID{},
+		routines: map[racelab.SessionID]routine{},
 		inFlight: map[racelab.ConnID]*flight{},
 	}
 }
@@ -62,10 +64,20 @@ func (r *Recorder) Restart() {
 
 // Called records that a session's call begins; text describes it.
 func (r *Recorder) Called(s racelab.SessionID, c racelab.CallID, text string) {
+	code := thisRoutine()
 	r.mu.Lock()
-	r.calls[s] = c
+	r.calls[s], r.routines[s] = c, code
 	r.mu.Unlock()
 	r.sink(Record{At: now(), Event: racelab.Event{Kind: racelab.Called, Op: racelab.Op{Session: s, Call: c, Text: text}}})
+}
+
+// Waits says what a session in a call waits for outside of any operation, and
+// where; "" if it does not.
+func (r *Recorder) Waits(s racelab.SessionID) string {
+	r.mu.Lock()
+	code := r.routines[s]
+	r.mu.Unlock()
+	return code.waits()
 }
 
 // Returned records that the session's call ended.

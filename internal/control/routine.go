@@ -21,6 +21,32 @@ func thisRoutine() routine {
 // waitsOutside asks the runtime what the goroutine is doing. It is "" if it
 // runs, could run, or opens a connection; otherwise what it waits for and where.
 func (r routine) waitsOutside() string {
+	doing, frames := r.look()
+	switch {
+	case !outside[doing]:
+		return "" // it runs, could run, or waits for the runtime itself
+	case strings.Contains(frames, "/internal/intake/sqlgate.") || strings.Contains(frames, "control.(*Director).Enter(") || strings.Contains(frames, "control.(*Director).Leave("):
+		return "" // it opens or prepares something, or has come to the gate just now
+	}
+	text := words(doing)
+	if strings.HasSuffix(doing, "Lock") {
+		text += " that the gate does not know (use racelab's mem package)"
+	}
+	return text + place(frames)
+}
+
+// waits says what the goroutine waits for and where; "" if it does not wait.
+func (r routine) waits() string {
+	doing, frames := r.look()
+	if !outside[doing] {
+		return ""
+	}
+	return words(doing) + place(frames)
+}
+
+// look asks the runtime what the goroutine is doing, and where; "" if there is
+// no such goroutine any more.
+func (r routine) look() (doing, frames string) {
 	stacks := make([]byte, 1<<16)
 	for {
 		n := runtime.Stack(stacks, true)
@@ -37,15 +63,9 @@ func (r routine) waitsOutside() string {
 			continue
 		}
 		doing, _, _ := strings.Cut(strings.TrimSuffix(rest, "]:"), ",")
-		if !outside[doing] {
-			return "" // it runs, could run, or waits for the runtime itself
-		}
-		if strings.Contains(frames, "/internal/intake/sqlgate.") || strings.Contains(frames, "control.(*Director).Enter(") || strings.Contains(frames, "control.(*Director).Leave(") {
-			return "" // it opens or prepares something, or has come to the gate just now
-		}
-		return words(doing) + place(frames)
+		return doing, frames
 	}
-	return ""
+	return "", ""
 }
 
 // outside are the reasons for which a session's own code waits, as the runtime
@@ -61,7 +81,7 @@ var outside = map[string]bool{
 func words(reason string) string {
 	switch reason {
 	case "sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock":
-		return "waits for a " + strings.TrimSuffix(strings.TrimSuffix(reason, ".Lock"), ".RLock") + " that the gate does not know (use racelab's mem package)"
+		return "waits for a " + strings.TrimSuffix(strings.TrimSuffix(reason, ".Lock"), ".RLock")
 	case "sleep":
 		return "sleeps"
 	case "IO wait":
@@ -77,7 +97,7 @@ var frame = regexp.MustCompile(`(?m)^(\S.*)\(.*\)\n\t(.*\.go):(\d+)`)
 
 // beneath are the packages of the standard library, by their first word, that a
 // session waits in, and ours between it and them.
-var beneath = regexp.MustCompile(`^(bufio|context|crypto|database|encoding|internal|io|net|os|runtime|sync|syscall|time)[/.]|/internal/intake/`)
+var beneath = regexp.MustCompile(`^(bufio|context|crypto|database|encoding|internal|io|net|os|runtime|sync|syscall|time)[/.]|/internal/intake/|/racelab/mem\.`)
 
 // place finds where in the session's code: the first frame above those.
 func place(frames string) string {

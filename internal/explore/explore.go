@@ -52,6 +52,7 @@ type Search struct {
 	Stop     func() bool // ends the search early if it says so; may be nil
 	Faults   int         // connections lost in a schedule, at most
 	Random   int         // that many random schedules, instead of all
+	Depth    int         // of the bugs that random priorities are to find, without faults; 0: every choice is as likely
 	Seed     uint64      // of the random ones
 	// Fingerprint is of all that a saved frontier depends on.
 	Fingerprint string
@@ -75,14 +76,6 @@ type Finding struct {
 	Judgement check.Judgement
 	Preempted int              // preemptions and faults
 	Calls     []racelab.CallID // that run; nil is all
-}
-
-// An OutcomeCount is an outcome and how many schedules came to it.
-type OutcomeCount struct {
-	State, Results string
-	Count          int
-	Serial         bool // a serial order that was run gives it
-	Broken         bool // an invariant does not hold
 }
 
 // A FoundRace is a data race, the schedule that shows it, and at which run that
@@ -110,9 +103,10 @@ type Report struct {
 	Conflicts  int         // pairs of conflicting operations that ran in both orders
 	Conflicted bool        // some did, if only in one order
 	Outcomes   []OutcomeCount
-	Witness    *Finding // a violation, else a race: with the fewest preemptions, then the first in order
-	FirstFound int      // at which run there was a violation; 0 is never
-	Passing    *Finding // a schedule with the most switches that is no violation; nil if there is none
+	Witness    *Finding   // a violation, else a race: with the fewest preemptions, then the first in order
+	FirstFound int        // at which run there was a violation; 0 is never
+	Passing    *Finding   // a schedule with the most switches that is no violation; nil if there is none
+	Guarantee  *Guarantee // of random priorities
 }
 
 // batch is how many schedules are run before what follows from them is queued.
@@ -121,7 +115,7 @@ const batch = 32
 
 // Run searches. On an error the report is of what was searched before.
 func (s *Search) Run(ctx context.Context) (Report, error) {
-	r := &result{Report: Report{Classes: map[racelab.Class]int{}}, outcomes: map[string]int{}, search: s}
+	r := &result{Report: Report{Classes: map[racelab.Class]int{}}, search: s}
 	s.Judge.Stop = func() bool { return s.over(r) }
 	if s.Random > 0 {
 		return s.sample(ctx, r)

@@ -14,7 +14,7 @@ import (
 type result struct {
 	Report
 	search    *Search
-	outcomes  map[string]int // position in Report.Outcomes
+	outcomes  Outcomes // those of the report
 	conflicts check.Conflicts
 	own       int // serial runs that are schedules
 	earlier   int // serial runs that are none, of an earlier search
@@ -38,11 +38,8 @@ func (r *result) take(p savedReport) {
 	if r.Classes == nil {
 		r.Classes = map[racelab.Class]int{}
 	}
-	r.outcomes, r.conflicts = map[string]int{}, check.Conflicts{}
+	r.outcomes, r.conflicts = countsOf(p.Outcomes), check.Conflicts{}
 	r.conflicts.Load(p.Conflicts)
-	for i, o := range p.Outcomes {
-		r.outcomes[o.Results+"|"+o.State] = i
-	}
 	r.earlier = p.Beside
 	r.before = r.ran()
 }
@@ -71,15 +68,8 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 		}
 	}
 	r.note(h, v.Races)
-	results := v.Outcome.Results(nil)
-	text := results + "|" + v.Outcome.State
-	at, ok := r.outcomes[text]
-	if !ok {
-		at = len(r.Outcomes)
-		r.outcomes[text] = at
-		r.Outcomes = append(r.Outcomes, OutcomeCount{State: v.Outcome.State, Results: results, Serial: v.Serial, Broken: v.Broken})
-	}
-	r.Outcomes[at].Count++
+	r.outcomes.Add(v)
+	r.Outcomes = r.outcomes.All
 
 	preempted, switches := measured(h)
 	if r.mayBeWitness(v, preempted) {
@@ -127,7 +117,7 @@ func (r *result) mayBeWitness(v check.Judgement, preempted int) bool {
 // forget takes back all counts but that of the serial runs.
 func (r *result) forget() {
 	r.Report = Report{Serial: r.Serial, Classes: map[racelab.Class]int{}}
-	r.outcomes, r.conflicts = map[string]int{}, check.Conflicts{}
+	r.outcomes, r.conflicts = Outcomes{}, check.Conflicts{}
 }
 
 // findingOf keeps a run, whose own memory the next one may use.
@@ -152,6 +142,6 @@ func simpler(a, b Finding) bool {
 func (r *result) finish(complete bool) Report {
 	r.Beside = r.beside()
 	r.Complete, r.Conflicts, r.Conflicted = complete, r.conflicts.BothOrders(), r.conflicts.Any()
-	slices.SortStableFunc(r.Outcomes, func(a, b OutcomeCount) int { return cmp.Compare(b.Count, a.Count) })
+	r.Outcomes = MostFrequent(r.Outcomes)
 	return r.Report
 }

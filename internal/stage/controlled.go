@@ -179,14 +179,7 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 	if err != nil {
 		return h, err
 	}
-	h.Final, err = c.world.State(ctx)
-	for i := range c.now.processes {
-		if shared := c.now.processes[i].memory.State(); h.Final == nil {
-			h.Final = shared
-		} else {
-			h.Final = append(h.Final, shared...)
-		}
-	}
+	h.Final, err = finalState(ctx, c.world, c.now.processes)
 	return h, err
 }
 

@@ -23,6 +23,7 @@ type Exploration struct {
 	Budget         int           // runs at most; 0 is all
 	Time           time.Duration // at most; 0 has no end
 	Random         int           // that many random schedules instead of all
+	Depth          int           // of the bugs that random priorities are to find; 0: every choice is as likely
 	Seed           uint64        // of the random ones
 	Reduced        bool          // run one of the schedules that differ only in the order of what may be exchanged
 	Bound          *int          // preemptions and faults at most; nil is any number; not with Reduced
@@ -94,7 +95,7 @@ func (s Selection) Explore(ctx context.Context, server racelab.Server, x Explora
 
 func (s Selection) exploreIn(ctx context.Context, cells []*Cell, product racelab.Product, x Exploration) (out Explored, err error) {
 	search := s.Search(cells)
-	search.Budget, search.Random, search.Seed, search.Tell = x.Budget, x.Random, x.Seed, x.Tell
+	search.Budget, search.Random, search.Depth, search.Seed, search.Tell = x.Budget, x.Random, x.Depth, x.Seed, x.Tell
 	search.Bound = x.Bound
 	if x.Reduced {
 		search.Relation = cells[0].Relation()
@@ -218,6 +219,9 @@ func Diverged(err error) bool { return errors.Is(err, control.ErrDiverged) }
 
 // An Anomaly is what a violation is called, and why.
 type Anomaly = check.Anomaly
+
+// A Guarantee is what random priorities promise.
+type Guarantee = explore.Guarantee
 
 // A Race is a data race that an exploration has found.
 type Race = explore.FoundRace

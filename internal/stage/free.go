@@ -4,20 +4,25 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/check"
 	"github.com/racelab/racelab/internal/control"
+	"github.com/racelab/racelab/internal/explore"
 )
 
 // A Free says how a selection runs freely: everything at once, as in
 // production, and only recorded.
 type Free struct {
-	Runs      int // of the whole cast
-	Sessions  int // 0: the scenario's own cast
-	Processes int // simulated; sessions are dealt to them in turn
+	Runs      int                 // of the whole cast
+	Sessions  int                 // 0: the scenario's own cast
+	Processes int                 // simulated; sessions are dealt to them in turn
+	Only      []racelab.SessionID // that make calls; nil is all
 	Window    Span
 	InTurn    bool // one session after another instead of all at once
 	Seed      uint64
@@ -28,7 +33,9 @@ type Free struct {
 
 // A FreeReport is what free running gave.
 type FreeReport struct {
-	Runs, Losses int // runs that were judged, and those after which a claim did not hold
+	// Runs that were judged, and those after which a claim did not hold or,
+	// where only memory is shared, that came to what no serial order gives.
+	Runs, Losses int
 
 	Took time.Duration // all runs together, without what is before and after them
 
@@ -41,6 +48,11 @@ type FreeReport struct {
 	Witness *racelab.Run // of one loss
 	Stalled *Stall       // the run that did not end in time, which was the last
 	Errors  []error      // a few that no class explains
+
+	// Where only memory is shared:
+	Outcomes  []explore.OutcomeCount // of the runs, the most frequent first
+	Undecided int                    // runs of which not enough serial orders were run to say
+	Explored  *explore.Report        // schedules, as far as a small budget goes
 }
 
 // NotMade is how many calls there was no time for.
@@ -67,7 +79,11 @@ const tapeLength = 1 << 20
 func (s Selection) RunFree(ctx context.Context, server racelab.Server, f Free) (report FreeReport, err error) {
 	roles := s.Scenario.Dealt(f.Sessions)
 	report.Failed = map[racelab.Class]int{}
-	for _, role := range roles {
+	for i, role := range roles {
+		if f.Only != nil && !slices.Contains(f.Only, racelab.Letter(i)) {
+			roles[i].Calls = nil
+			continue
+		}
 		report.Calls += f.Runs * len(role.Calls)
 	}
 	world, err := server.Open(ctx, s.Config())
@@ -76,6 +92,13 @@ func (s Selection) RunFree(ctx context.Context, server racelab.Server, f Free) (
 	}
 	defer func() { err = errors.Join(err, world.Close()) }()
 
+	var beside *yardstick
+	if s.Scenario.Setup == nil {
+		if beside, err = s.newYardstick(ctx, server, f, &report); err != nil {
+			return report, err
+		}
+		defer func() { err = errors.Join(err, beside.cell.Close()) }()
+	}
 	tape := control.NewTape(tapeLength)
 	recorder := control.NewRecorder(tape.Add)
 	watching, stop := context.WithCancel(ctx)
@@ -99,12 +122,16 @@ func (s Selection) RunFree(ctx context.Context, server racelab.Server, f Free) (
 			report.Stalled = &Stall{Who: []string{"the tables cannot be reset: a transaction of an earlier run is still open"}}
 			return report, nil
 		}
+		processes := make([]Process, max(f.Processes, 1))
 		if err == nil {
-			processes := make([]Process, max(f.Processes, 1))
+			for i := range processes {
+				processes[i].memory.Process = i
+			}
 			for i := range sessions {
 				sessions[i].restart(&processes[i%len(processes)])
+				sessions[i].process.value(s.Strategy) // made while nobody waits for it
 			}
-			report.Stalled = s.once(ctx, f, roles, sessions, tape, &report)
+			report.Stalled = s.once(ctx, f, roles, sessions, processes, tape, &report)
 			if report.Stalled != nil {
 				return report, nil
 			}
@@ -115,7 +142,7 @@ func (s Selection) RunFree(ctx context.Context, server racelab.Server, f Free) (
 		if err != nil {
 			return report, err
 		}
-		if err := s.judge(ctx, world, tape, &report); err != nil {
+		if err := s.judge(ctx, world, processes, tape, beside, &report); err != nil {
 			return report, err
 		}
 		if f.Progress != nil {
@@ -139,7 +166,7 @@ func reset(ctx context.Context, world racelab.World, timeout time.Duration) (stu
 
 // once lets the whole cast go at the same moment and waits for all of it, and
 // returns how it stood if it was cut off.
-func (s Selection) once(ctx context.Context, f Free, roles []racelab.Role, sessions []*Session, tape *control.Tape, report *FreeReport) *Stall {
+func (s Selection) once(ctx context.Context, f Free, roles []racelab.Role, sessions []*Session, processes []Process, tape *control.Tape, report *FreeReport) *Stall {
 	ctx, cut := context.WithCancel(ctx)
 	defer cut()
 	calls := tally{failed: map[racelab.Class]int{}}
@@ -147,6 +174,13 @@ func (s Selection) once(ctx context.Context, f Free, roles []racelab.Role, sessi
 	var wg sync.WaitGroup
 	start := make(chan struct{})
 	before := start
+	var missing atomic.Int64 // who has not come to the line yet
+	missing.Store(int64(len(roles)))
+	for _, session := range sessions {
+		if !f.InTurn {
+			session.line = func() { toTheLine(&missing) }
+		}
+	}
 	for i, role := range roles {
 		own := make(chan struct{})
 		turn := start
@@ -155,6 +189,11 @@ func (s Selection) once(ctx context.Context, f Free, roles []racelab.Role, sessi
 		}
 		wg.Go(func() {
 			defer close(own)
+			defer func() {
+				if sessions[i].line != nil {
+					missing.Add(-1) // it has made no call
+				}
+			}()
 			<-turn
 			for _, args := range role.Calls {
 				if ctx.Err() != nil {
@@ -169,12 +208,33 @@ func (s Selection) once(ctx context.Context, f Free, roles []racelab.Role, sessi
 	began := time.Now()
 	defer func() { report.Took += time.Since(began) }()
 	close(start)
-	return wait(ctx, cut, f, &wg, tape)
+	who := pending
+	if s.Scenario.Setup == nil {
+		who = whereabouts(sessions[0].recorder)
+	}
+	return wait(ctx, cut, f, func() {
+		wg.Wait()
+		for i := range processes {
+			processes[i].memory.Wait()
+		}
+	}, tape, who)
+}
+
+// toTheLine returns when all have come. A channel wakes one after another, and
+// so do the locks of what records a call: the first body would have ended before
+// the last begins.
+func toTheLine(missing *atomic.Int64) {
+	missing.Add(-1)
+	for turns := 0; missing.Load() > 0; turns++ {
+		if turns%1000 == 999 {
+			runtime.Gosched() // there may be fewer processors than sessions
+		}
+	}
 }
 
 // judge measures what the run left.
-func (s Selection) judge(ctx context.Context, world racelab.World, tape *control.Tape, report *FreeReport) error {
-	state, err := world.State(ctx)
+func (s Selection) judge(ctx context.Context, world racelab.World, processes []Process, tape *control.Tape, beside *yardstick, report *FreeReport) error {
+	state, err := finalState(ctx, world, processes)
 	if err != nil {
 		return err
 	}
@@ -199,11 +259,17 @@ func (s Selection) judge(ctx context.Context, world racelab.World, tape *control
 			lost = true
 		}
 	}
+	if beside != nil {
+		events, _ := tape.History()
+		if lost, err = beside.hold(ctx, racelab.History{Events: events, Final: state}, report); err != nil {
+			return err
+		}
+	}
 	if !lost {
 		return nil
 	}
 	report.Losses++
-	if report.Witness == nil {
+	if report.Witness == nil && beside == nil { // without operations there is nothing to see
 		events, at := tape.History()
 		report.Witness = &racelab.Run{
 			Scenario: s.Scenario.Name, Strategy: s.Strategy.Name, Engine: s.Engine.Name, Level: s.Level,

@@ -67,6 +67,7 @@ type Session struct {
 	db       *sql.DB
 	random   *rand.Rand
 	calls    int
+	line     func() // returns when the run's first body may begin; nil is at once
 }
 
 // NewSession opens a session in a world. The caller closes it.
@@ -77,6 +78,20 @@ func NewSession(id racelab.SessionID, e racelab.Engine, w racelab.World, p *Proc
 
 // restart makes the session ready for another run, in a process of that run.
 func (s *Session) restart(p *Process) { s.process, s.calls = p, 0 }
+
+// finalState is what a run has left: the tables, and what was in the memory of
+// its processes.
+func finalState(ctx context.Context, world racelab.World, processes []Process) (racelab.State, error) {
+	state, err := world.State(ctx)
+	for i := range processes {
+		if shared := processes[i].memory.State(); state == nil {
+			state = shared
+		} else {
+			state = append(state, shared...)
+		}
+	}
+	return state, err
+}
 
 // Call calls the strategy's body for a role. The result's class says how it
 // ended; err is the body's own error. A panic of the body is an error.
@@ -100,7 +115,12 @@ func (s *Session) Call(ctx context.Context, st *racelab.Strategy, role string, a
 			return s.recorder.Window(ctx, s.ID, window.Draw(s.random))
 		},
 	}
-	result.Value, err = protect(ctx, body, env)
+	if s.line != nil {
+		s.line()
+		s.line = nil
+	}
+	value, err := protect(ctx, body, env)
+	result.Value = racelab.ValueOf(value)
 	result.Class = s.engine.Dialect.Classify(err)
 	s.recorder.Returned(s.ID, result)
 	return result, err

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -27,9 +27,9 @@ const (
 // wait waits for a run's calls. When the time is over it cuts them off, and
 // returns how they stood just before. A call that does not come back even then,
 // because it waits for something of the program's own, is left behind.
-func wait(ctx context.Context, cut func(), f Free, calls *sync.WaitGroup, tape *control.Tape) (stall *Stall) {
+func wait(ctx context.Context, cut func(), f Free, calls func(), tape *control.Tape, who func([]racelab.Event) []string) (stall *Stall) {
 	ended := make(chan struct{})
-	go func() { calls.Wait(); close(ended) }()
+	go func() { calls(); close(ended) }()
 	look := time.NewTicker(longWait)
 	defer look.Stop()
 	var limit, gone <-chan time.Time
@@ -48,11 +48,11 @@ func wait(ctx context.Context, cut func(), f Free, calls *sync.WaitGroup, tape *
 		case <-look.C:
 			if f.Waiting != nil {
 				events, _ := tape.History()
-				f.Waiting(pending(events))
+				f.Waiting(who(events))
 			}
 		case <-limit:
 			events, at := tape.History()
-			stall = &Stall{Run: racelab.Run{History: racelab.History{Events: events}, At: at}, Who: pending(events)}
+			stall = &Stall{Run: racelab.Run{History: racelab.History{Events: events}, At: at}, Who: who(events)}
 			cut()
 		case <-stopped:
 			stopped = nil
@@ -60,6 +60,31 @@ func wait(ctx context.Context, cut func(), f Free, calls *sync.WaitGroup, tape *
 			defer timer.Stop()
 			gone = timer.C
 		}
+	}
+}
+
+// whereabouts says who is in a call when a history of shared memory ends. It has no
+// operations, so the runtime is asked where each one is.
+func whereabouts(recorder *control.Recorder) func([]racelab.Event) []string {
+	return func(events []racelab.Event) []string {
+		last := map[racelab.SessionID]racelab.Event{}
+		for _, e := range events {
+			last[e.Op.Session] = e
+		}
+		var who []string
+		for _, id := range slices.Sorted(maps.Keys(last)) {
+			switch e := last[id]; {
+			case e.Kind == racelab.Returned:
+			case e.Kind == racelab.Entered:
+				who = append(who, middle(e)) // its window
+			default:
+				who = append(who, fmt.Sprintf("%s %s", id, cmp.Or(recorder.Waits(id), "runs, and does not come to an end")))
+			}
+		}
+		if who == nil {
+			who = []string{"the calls have returned, and something that they have started has not ended"}
+		}
+		return who
 	}
 }
 
