@@ -107,7 +107,9 @@ func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.S
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.engine.choices, d.engine.events = max(d.engine.choices, len(d.choices)), max(d.engine.events, len(d.Events))
+	if err == nil { // else a session that was left behind may still be deciding
+		d.engine.choices, d.engine.events = max(d.engine.choices, len(d.choices)), max(d.engine.events, len(d.Events))
+	}
 	return d.Events, err
 }
 
