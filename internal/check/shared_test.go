@@ -339,6 +339,7 @@ func TestDataRaces(t *testing.T) {
 		"a signal":           {signalled, "A1 B1 B2 A2", nil},
 		"a try that failed":  {tries, "A1 A2 A3 A4 B1 B2", []string{"A2 B2"}},
 		"a try that did not": {tries, "A1 A2 A3 B1 B2 B3", nil},
+		"a false received":   {sendsFalse, "A1 A2 B1 B2", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -419,6 +420,17 @@ func tries(m *racelab.Memory) []func() {
 			defer mu.Unlock()
 		}
 		n.Load()
+	}}
+}
+
+// sendsFalse has a channel whose value is the same as that of a try that
+// failed.
+func sendsFalse(m *racelab.Memory) []func() {
+	n, c := mem.NewVar(m, "n", 0), mem.NewChan[bool](m, "c", 1)
+	return []func(){func() { n.Store(1); c.Send(false) }, func() {
+		if _, _, done := c.TryRecv(); done {
+			n.Load()
+		}
 	}}
 }
 
