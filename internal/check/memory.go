@@ -95,7 +95,7 @@ func brokenIn(events []racelab.Event, counts func(returned racelab.Event) bool) 
 		a.Name, a.Events = Misuse, []int{last, i}
 		a.Why = fmt.Sprintf("%s %s: %s", op.Name(), placed(op.Text, op), events[last].What)
 		a.Marks = map[int]string{last: "ends the program"}
-		a.Prose = a.Why + ". In Go this ends the program, and nothing can recover from it."
+		a.Prose = a.Why + ". In Go this ends the program."
 		return a, true
 	}
 	a.Why = fmt.Sprintf("%s panics: %s", e.Op.Session, strings.TrimPrefix(e.What, "panic: "))

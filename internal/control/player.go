@@ -79,6 +79,9 @@ func (d *Director) play(ctx context.Context, s *seat) {
 		op := racelab.Op{Session: s.script.Session, Call: c.ID}
 		d.log(racelab.Event{Kind: racelab.Called, Op: op})
 		r, why := c.Run(ctx)
+		if s.misused != "" { // also if its own code has recovered
+			r, why = racelab.Result{Class: racelab.Misuse}, misuse(s.misused).Error()
+		}
 		d.log(racelab.Event{Kind: racelab.Returned, Op: op, Result: r, What: why})
 	}
 }
