@@ -86,9 +86,12 @@ func (a *Atomic[T]) CompareAndSwap(old, x T) (swapped bool) {
 			}
 		}
 	}
-	a.pass(racelab.Update, a.compare, nil, a.updates)
+	touches := a.touch(updates)
+	a.pass(racelab.Update, a.compare, nil, touches)
 	if swapped = a.value == old; swapped {
 		a.value = x
+	} else {
+		touches[0].Mode = reads // there is nothing of it that others could see
 	}
 	a.gate.Done(saw(swapped))
 	return swapped

@@ -11,6 +11,11 @@ import (
 // inMemory reports whether an operation is of shared memory.
 func inMemory(op racelab.Op) bool { return len(op.Touches) > 0 }
 
+// writesMemory reports whether an operation has changed shared memory.
+func writesMemory(op racelab.Op) bool {
+	return slices.ContainsFunc(op.Touches, func(t racelab.Touch) bool { return t.Mode&racelab.Writes != 0 })
+}
+
 // object is the value of shared memory that an operation is about.
 func object(op racelab.Op) string {
 	if len(op.Touches) == 0 {
@@ -40,7 +45,7 @@ func accessesOf(s statement) []*statement {
 		read.verb = "SELECT"
 		both = append(both, &read)
 	}
-	if s.op.Kind == racelab.Store || s.op.Kind == racelab.Update {
+	if s.op.Kind == racelab.Store || s.op.Kind == racelab.Update && writesMemory(s.op) {
 		write := s
 		write.verb, write.result.Affected = "UPDATE", 1
 		write.sets = []assignment{{column: "value", value: textOf(s.result.Value), literal: s.op.Kind == racelab.Store, relative: s.op.Kind == racelab.Update}}
