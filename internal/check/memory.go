@@ -24,10 +24,11 @@ func object(op racelab.Op) string {
 	return op.Touches[0].Object
 }
 
-// share reports whether two operations are about the same value.
+// share reports whether two operations are about the same value. What both only
+// read is none: channels have that in common with all others.
 func share(a, b racelab.Op) bool {
 	return slices.ContainsFunc(a.Touches, func(x racelab.Touch) bool {
-		return slices.ContainsFunc(b.Touches, func(y racelab.Touch) bool { return x.Object == y.Object })
+		return slices.ContainsFunc(b.Touches, func(y racelab.Touch) bool { return x.Object == y.Object && (x.Mode|y.Mode)&racelab.Writes != 0 })
 	})
 }
 

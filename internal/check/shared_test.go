@@ -156,6 +156,11 @@ func signalOnce(m *racelab.Memory) []func() {
 }
 
 // signalTwo has two who wait, and one signal for them.
+func sendElsewhere(m *racelab.Memory) []func() {
+	n, c, d := mem.NewVar(m, "n", 0), mem.NewChan[int](m, "c", 1), mem.NewChan[int](m, "d", 1)
+	return []func(){func() { n.Load(); c.Recv() }, func() { d.Send(1) }}
+}
+
 func signalTwo(m *racelab.Memory) []func() {
 	s := &signal{memory: m}
 	return []func(){s.wait, s.wait, s.signal}
@@ -242,6 +247,7 @@ func TestRunsOverSharedMemoryHaveTheirName(t *testing.T) {
 		"with itself":       {lockTwice, "", check.Deadlock, "A waits for itself at A2: it holds mu already", "Nobody can go on."},
 		"nobody to give it": {neverSignalled, "", check.Deadlock, "A waits at A2 for ready, and nobody is left who could give it", "Nobody can go on."},
 		"lost wake-up":      {signalOnce, "B1 A1", check.LostWakeup, "A waits at A2 for ready, and B gave the signal (B1) before A began to wait", "nobody gives it again"},
+		"another channel":   {sendElsewhere, "B1 A1", check.Deadlock, "A waits at A2 for c, and nobody is left who could give it", "Nobody can go on."},
 		"a signal too few":  {signalTwo, "A1 C1 A2 B1", check.Deadlock, "B waits at B2 for ready, and nobody is left who could give it", "Nobody can go on."},
 		"forgotten unlock":  {forget, "A1", check.ForgottenUnlock, "B waits at B1 for mu, which A has locked at A1 (shared_test.go:", "A has returned, and holds it for ever."},
 		"panic with lock":   {panicWithLock, "A1", check.ForgottenUnlock, "and never unlocked", "A has panicked, and holds it for ever."},
