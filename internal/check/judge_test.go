@@ -102,6 +102,25 @@ func TestWhatIsCalledOtherwiseIsJudgedByItself(t *testing.T) {
 	}
 }
 
+// What is held against invariants alone, as a search does that makes a finding
+// smaller, is not what was held against serial orders before.
+func TestInvariantsAloneAreAJudgementOfTheirOwn(t *testing.T) {
+	var ran [][]racelab.CallID
+	j := queue(2, &ran)
+	h := history(nil, int64(0), int64(0))
+	for _, e := range slices.Clone(h.Events) {
+		h.Events = slices.Insert(h.Events, 0, racelab.Event{Kind: racelab.Called, Op: e.Op})
+	}
+	if v, err := j.Judge(t.Context(), h); err != nil || !v.Violated {
+		t.Errorf("no order explains it, and it is %+v, %v", v, err)
+	}
+	alone := *j
+	alone.InvariantsOnly = true
+	if v, err := alone.Judge(t.Context(), h); err != nil || v.Violated {
+		t.Errorf("there is no invariant, and it is %+v, %v", v, err)
+	}
+}
+
 // Calls that were all refused did nothing, and nothing is what explains them.
 func TestRefusedCallsAreHeldAgainstNoCallAtAll(t *testing.T) {
 	var ran [][]racelab.CallID
