@@ -3,6 +3,7 @@ package racelab
 import (
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -15,6 +16,7 @@ type Memory struct {
 	// Process tells simulated processes apart, counted from 0.
 	Process int
 
+	mu      sync.Mutex // of what is shared: in free running sessions make values at the same time
 	names   []string
 	columns []string // the names of what is shared
 	shared  []func() Value
@@ -68,6 +70,8 @@ func (m *Memory) Share(name string, value func() Value) {
 	if m == nil {
 		return
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.shared == nil {
 		m.columns, m.shared = m.few.columns[:0], m.few.shared[:0]
 	}
