@@ -23,7 +23,9 @@ type Integer interface {
 	~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~uintptr
 }
 
-// NewAtomic makes an atomic variable. Its value is part of a run's final state.
+// NewAtomic makes an atomic variable. Its value is part of a run's final state. Of a
+// pointer that is only its type: what it points to is compared if a call returns
+// it, or if it is in a Var itself.
 func NewAtomic[T comparable](m *racelab.Memory, name string, value T) *Atomic[T] {
 	a := &Atomic[T]{value: value}
 	a.free.Store(&value)
@@ -86,9 +88,12 @@ func (a *Atomic[T]) CompareAndSwap(old, x T) (swapped bool) {
 			}
 		}
 	}
-	a.pass(racelab.Update, a.compare, nil, a.updates)
+	touches := a.touch(updates)
+	a.pass(racelab.Update, a.compare, nil, touches)
 	if swapped = a.value == old; swapped {
 		a.value = x
+	} else {
+		touches[0].Mode = reads // there is nothing of it that others could see
 	}
 	a.gate.Done(saw(swapped))
 	return swapped

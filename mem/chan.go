@@ -137,11 +137,13 @@ func (c *Chan[T]) TryRecv() (v T, open, done bool) {
 	}
 	touches := c.touches()
 	c.pass(racelab.Try, c.tryReceive, nil, touches)
+	r := saw(false)
 	if v, open, done = c.take(touches); done {
-		c.gate.Done(got(v, open))
-	} else {
-		c.gate.Done(saw(false))
+		if r = got(v, open); r.Value == false {
+			r.Value = "false" // false itself says that there was nothing
+		}
 	}
+	c.gate.Done(r)
 	return v, open, done
 }
 

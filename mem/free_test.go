@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/mem"
 )
 
@@ -254,4 +255,16 @@ func TestAChannelHasItsValuesFromTheBeginning(t *testing.T) {
 		}
 	}()
 	mem.NewChan(nil, "c", 1, 7, 8)
+}
+
+func TestSessionsMakeValuesAtTheSameTime(t *testing.T) {
+	m := &racelab.Memory{}
+	var making sync.WaitGroup
+	for i := range 8 {
+		making.Go(func() { mem.NewVar(m, "n", i) })
+	}
+	making.Wait()
+	if columns := m.State()[0].Columns; len(columns) != 8 {
+		t.Errorf("8 were made, and the state has %d", len(columns))
+	}
 }

@@ -122,6 +122,19 @@ func TestAfterMisuseASessionDoesNothing(t *testing.T) {
 	}
 }
 
+func TestMisuseIsNotRecoveredFrom(t *testing.T) {
+	events := play(t, "", func(m *racelab.Memory) program {
+		mu := mem.NewMutex(m, "m")
+		return program{func() {
+			defer func() { recover() }()
+			mu.Unlock()
+		}}
+	})
+	if last := events[len(events)-1]; last.Result.Class != racelab.Misuse || last.What != "misuse: sync: unlock of unlocked mutex" {
+		t.Errorf("the call ended with %v, %q", last.Result, last.What)
+	}
+}
+
 func TestNilChannels(t *testing.T) {
 	var c *mem.Chan[int]
 	if _, _, done := c.TryRecv(); done || c.TrySend(1) || c.Len() != 0 || c.Cap() != 0 {

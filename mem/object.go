@@ -7,7 +7,9 @@ import (
 	"reflect"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/racelab/racelab"
 )
@@ -78,10 +80,11 @@ var ok = racelab.Result{Class: racelab.OK}
 func saw(v any) racelab.Result { return racelab.Result{Class: racelab.OK, Value: valueOf(v)} }
 
 // valueOf brings a value to what a history holds. Of a pointer that is its
-// type: where it points to is another place in each run.
+// type, wherever it stands in the value: where it points to is another place in
+// each run.
 func valueOf(v any) racelab.Value {
 	switch v.(type) {
-	case nil, bool, int, int64, string, float64:
+	case nil, bool, int, int64, string, float64, []byte, time.Time, racelab.Key:
 		return racelab.ValueOf(v)
 	}
 	switch r := reflect.ValueOf(v); r.Kind() {
@@ -90,8 +93,53 @@ func valueOf(v any) racelab.Value {
 			return nil
 		}
 		return r.Type().String()
+	case reflect.Struct, reflect.Slice, reflect.Array:
+		var b strings.Builder
+		write(&b, r)
+		return b.String()
 	}
 	return racelab.ValueOf(v)
+}
+
+// write prints as fmt does, but for what valueOf says.
+func write(b *strings.Builder, v reflect.Value) {
+	list := func(begin string, n int, at func(int) reflect.Value, end string) {
+		b.WriteString(begin)
+		for i := range n {
+			if i > 0 {
+				b.WriteByte(' ')
+			}
+			write(b, at(i))
+		}
+		b.WriteString(end)
+	}
+	switch kind := v.Kind(); kind {
+	case reflect.Pointer, reflect.Func, reflect.Chan, reflect.UnsafePointer, reflect.Map, reflect.Interface:
+		switch {
+		case v.IsNil():
+			b.WriteString("<nil>")
+		case kind == reflect.Interface:
+			write(b, v.Elem())
+		default:
+			b.WriteString(v.Type().String())
+		}
+		return
+	}
+	if v.CanInterface() {
+		switch v := v.Interface().(type) {
+		case fmt.Stringer, error:
+			fmt.Fprint(b, v)
+			return
+		}
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		list("{", v.NumField(), v.Field, "}")
+	case reflect.Slice, reflect.Array:
+		list("[", v.Len(), v.Index, "]")
+	default:
+		fmt.Fprint(b, v)
+	}
 }
 
 // textOf is a value as it stands in an operation's text.

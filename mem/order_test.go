@@ -57,6 +57,10 @@ func TestOrderIsWhatGoPromises(t *testing.T) {
 			n := mem.NewAtomic(m, "n", 0)
 			return program{func() { n.Store(1); n.Load() }, func() { n.Load(); n.Swap(1) }, func() { n.Load() }}
 		}, "A1 B1 A2 C1 B2", "A1<B1 B1|A2 A1<C1 A2|B2"},
+		"a compare that fails": {func(m *racelab.Memory) program {
+			n := mem.NewAtomic(m, "n", 0)
+			return program{func() { n.CompareAndSwap(1, 2); n.CompareAndSwap(0, 1) }, func() { n.Load() }, func() { n.Load() }}
+		}, "A1 B1 A2 C1", "A1|B1 A2<C1"},
 		"mutex": {func(m *racelab.Memory) program {
 			mu := mem.NewMutex(m, "mu")
 			return program{both(mu.Lock, mu.Unlock), mu.Lock}

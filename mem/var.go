@@ -12,7 +12,9 @@ type Var[T any] struct {
 	reads, writes []racelab.Touch
 }
 
-// NewVar makes a variable. Its value is part of a run's final state.
+// NewVar makes a variable. Its value is part of a run's final state. Of a
+// pointer that is only its type: what it points to is compared if a call returns
+// it, or if it is in a Var itself.
 func NewVar[T any](m *racelab.Memory, name string, value T) *Var[T] {
 	v := &Var[T]{value: value}
 	v.init(m, name)

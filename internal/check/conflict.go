@@ -23,9 +23,16 @@ type OpName struct {
 
 // Conflicts notes in which orders conflicting operations have run.
 type Conflicts struct {
-	kept   map[string]reach // by text: what it reaches needs no arguments
-	orders map[Pair]uint8   // bit 0: A before B; bit 1: B before A
-	before []reached        // of the run that is noted
+	kept   map[deed]reach // what it reaches needs no arguments
+	orders map[Pair]uint8 // bit 0: A before B; bit 1: B before A
+	before []reached      // of the run that is noted
+}
+
+// A deed is what tells operations apart that reach different things. In memory
+// one may turn out to write or not.
+type deed struct {
+	text   string
+	writes bool
 }
 
 // A reach is what an operation does to tables or to values of shared memory.
@@ -43,8 +50,8 @@ func reachOf(op racelab.Op) (r reach) {
 	if op.Conn == "" && inMemory(op) {
 		for _, t := range op.Touches {
 			r.of = append(r.of, "memory "+t.Object)
-			r.writes = r.writes || t.Mode&racelab.Writes != 0
 		}
+		r.writes = writesMemory(op)
 		return r
 	}
 	text := regionOf(racelab.Op{Text: op.Text})
@@ -63,7 +70,7 @@ func (r reach) meets(other reach) bool {
 // Add notes a run.
 func (c *Conflicts) Add(h racelab.History) {
 	if c.orders == nil {
-		c.kept, c.orders = map[string]reach{}, map[Pair]uint8{}
+		c.kept, c.orders = map[deed]reach{}, map[Pair]uint8{}
 	}
 	c.before = c.before[:0]
 	for i := range h.Events {
@@ -75,10 +82,11 @@ func (c *Conflicts) Add(h racelab.History) {
 				c.note(OpName{on, 0}, name)
 			}
 		case e.Kind == racelab.Left && e.Op.Kind != racelab.Release:
-			r, ok := c.kept[e.Op.Text]
+			did := deed{e.Op.Text, writesMemory(e.Op)}
+			r, ok := c.kept[did]
 			if !ok {
 				r = reachOf(e.Op)
-				c.kept[e.Op.Text] = r
+				c.kept[did] = r
 			}
 			for _, b := range c.before {
 				if b.name.Session != name.Session && b.meets(r) {
@@ -135,7 +143,7 @@ func (c *Conflicts) Save() []SavedPair {
 // Load notes what was saved.
 func (c *Conflicts) Load(pairs []SavedPair) {
 	if c.orders == nil {
-		c.kept, c.orders = map[string]reach{}, map[Pair]uint8{}
+		c.kept, c.orders = map[deed]reach{}, map[Pair]uint8{}
 	}
 	for _, p := range pairs {
 		c.orders[p.Pair] |= p.Orders

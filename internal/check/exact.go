@@ -28,7 +28,10 @@ func appendOutcome(b []byte, h racelab.History) (text []byte, whole bool) {
 	}
 	for _, t := range h.Final {
 		b = appendText(b, t.Name)
-		b = strconv.AppendInt(b, int64(len(t.Rows)), 10)
+		for _, c := range t.Columns { // of memory they stand in the order in which a run made them
+			b = appendText(b, c)
+		}
+		b = append(strconv.AppendInt(b, int64(len(t.Rows)), 10), ';')
 		for _, row := range t.Rows {
 			for _, v := range row {
 				b = appendValue(b, v)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/racelab/racelab"
 )
@@ -117,7 +118,7 @@ func (j *Judge) Judge(ctx context.Context, h racelab.History) (Judgement, error)
 // recall judges what a run came to. Most runs come to the same few outcomes.
 func (j *Judge) recall(ctx context.Context, h racelab.History) (Judgement, error) {
 	var whole bool
-	j.text, whole = appendOutcome(j.text[:0], h)
+	j.text, whole = appendOutcome(strconv.AppendBool(j.text[:0], j.InvariantsOnly), h)
 	if v, ok := j.judged[string(j.text)]; ok && whole {
 		return v, nil
 	}

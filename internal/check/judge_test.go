@@ -77,6 +77,50 @@ func TestARunIsUndecidedWhileSerialOrdersAreLeft(t *testing.T) {
 	}
 }
 
+// What sessions make in memory as they go stands in the order in which they
+// did, so the same values may be another state.
+func TestWhatIsCalledOtherwiseIsJudgedByItself(t *testing.T) {
+	var ran [][]racelab.CallID
+	j := queue(1, &ran)
+	j.InvariantsOnly = true
+	j.Scenario.Invariants = []racelab.Invariant{{Name: "a is 1", Measure: func(s racelab.State) (int64, int64, error) {
+		t := s[0]
+		return 1, t.Rows[0][t.Column("a")].(int64), nil
+	}}}
+	for _, test := range []struct {
+		columns  []string
+		violated bool
+	}{{[]string{"a", "b"}, false}, {[]string{"b", "a"}, true}} {
+		op := racelab.Op{Session: "A", Call: "A.1"}
+		h := racelab.History{
+			Events: []racelab.Event{{Kind: racelab.Called, Op: op}, {Kind: racelab.Returned, Op: op, Result: racelab.Result{Class: racelab.OK}}},
+			Final:  racelab.State{{Name: "memory", Columns: test.columns, Rows: [][]racelab.Value{{int64(1), int64(2)}}}},
+		}
+		if v, err := j.Judge(t.Context(), h); err != nil || v.Violated != test.violated {
+			t.Errorf("with %v it is %+v, %v", test.columns, v, err)
+		}
+	}
+}
+
+// What is held against invariants alone, as a search does that makes a finding
+// smaller, is not what was held against serial orders before.
+func TestInvariantsAloneAreAJudgementOfTheirOwn(t *testing.T) {
+	var ran [][]racelab.CallID
+	j := queue(2, &ran)
+	h := history(nil, int64(0), int64(0))
+	for _, e := range slices.Clone(h.Events) {
+		h.Events = slices.Insert(h.Events, 0, racelab.Event{Kind: racelab.Called, Op: e.Op})
+	}
+	if v, err := j.Judge(t.Context(), h); err != nil || !v.Violated {
+		t.Errorf("no order explains it, and it is %+v, %v", v, err)
+	}
+	alone := *j
+	alone.InvariantsOnly = true
+	if v, err := alone.Judge(t.Context(), h); err != nil || v.Violated {
+		t.Errorf("there is no invariant, and it is %+v, %v", v, err)
+	}
+}
+
 // Calls that were all refused did nothing, and nothing is what explains them.
 func TestRefusedCallsAreHeldAgainstNoCallAtAll(t *testing.T) {
 	var ran [][]racelab.CallID

@@ -11,6 +11,11 @@ import (
 // inMemory reports whether an operation is of shared memory.
 func inMemory(op racelab.Op) bool { return len(op.Touches) > 0 }
 
+// writesMemory reports whether an operation has changed shared memory.
+func writesMemory(op racelab.Op) bool {
+	return slices.ContainsFunc(op.Touches, func(t racelab.Touch) bool { return t.Mode&racelab.Writes != 0 })
+}
+
 // object is the value of shared memory that an operation is about.
 func object(op racelab.Op) string {
 	if len(op.Touches) == 0 {
@@ -19,10 +24,11 @@ func object(op racelab.Op) string {
 	return op.Touches[0].Object
 }
 
-// share reports whether two operations are about the same value.
+// share reports whether two operations are about the same value. What both only
+// read is none: channels have that in common with all others.
 func share(a, b racelab.Op) bool {
 	return slices.ContainsFunc(a.Touches, func(x racelab.Touch) bool {
-		return slices.ContainsFunc(b.Touches, func(y racelab.Touch) bool { return x.Object == y.Object })
+		return slices.ContainsFunc(b.Touches, func(y racelab.Touch) bool { return x.Object == y.Object && (x.Mode|y.Mode)&racelab.Writes != 0 })
 	})
 }
 
@@ -40,7 +46,7 @@ func accessesOf(s statement) []*statement {
 		read.verb = "SELECT"
 		both = append(both, &read)
 	}
-	if s.op.Kind == racelab.Store || s.op.Kind == racelab.Update {
+	if s.op.Kind == racelab.Store || s.op.Kind == racelab.Update && writesMemory(s.op) {
 		write := s
 		write.verb, write.result.Affected = "UPDATE", 1
 		write.sets = []assignment{{column: "value", value: textOf(s.result.Value), literal: s.op.Kind == racelab.Store, relative: s.op.Kind == racelab.Update}}
@@ -101,7 +107,7 @@ func brokenIn(events []racelab.Event, counts func(returned racelab.Event) bool) 
 		a.Name, a.Events = Misuse, []int{last, i}
 		a.Why = fmt.Sprintf("%s %s: %s", op.Name(), placed(op.Text, op), events[last].What)
 		a.Marks = map[int]string{last: "ends the program"}
-		a.Prose = a.Why + ". In Go this ends the program, and nothing can recover from it."
+		a.Prose = a.Why + ". In Go this ends the program."
 		return a, true
 	}
 	a.Why = fmt.Sprintf("%s panics: %s", e.Op.Session, strings.TrimPrefix(e.What, "panic: "))

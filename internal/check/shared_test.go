@@ -156,6 +156,11 @@ func signalOnce(m *racelab.Memory) []func() {
 }
 
 // signalTwo has two who wait, and one signal for them.
+func sendElsewhere(m *racelab.Memory) []func() {
+	n, c, d := mem.NewVar(m, "n", 0), mem.NewChan[int](m, "c", 1), mem.NewChan[int](m, "d", 1)
+	return []func(){func() { n.Load(); c.Recv() }, func() { d.Send(1) }}
+}
+
 func signalTwo(m *racelab.Memory) []func() {
 	s := &signal{memory: m}
 	return []func(){s.wait, s.wait, s.signal}
@@ -242,6 +247,7 @@ func TestRunsOverSharedMemoryHaveTheirName(t *testing.T) {
 		"with itself":       {lockTwice, "", check.Deadlock, "A waits for itself at A2: it holds mu already", "Nobody can go on."},
 		"nobody to give it": {neverSignalled, "", check.Deadlock, "A waits at A2 for ready, and nobody is left who could give it", "Nobody can go on."},
 		"lost wake-up":      {signalOnce, "B1 A1", check.LostWakeup, "A waits at A2 for ready, and B gave the signal (B1) before A began to wait", "nobody gives it again"},
+		"another channel":   {sendElsewhere, "B1 A1", check.Deadlock, "A waits at A2 for c, and nobody is left who could give it", "Nobody can go on."},
 		"a signal too few":  {signalTwo, "A1 C1 A2 B1", check.Deadlock, "B waits at B2 for ready, and nobody is left who could give it", "Nobody can go on."},
 		"forgotten unlock":  {forget, "A1", check.ForgottenUnlock, "B waits at B1 for mu, which A has locked at A1 (shared_test.go:", "A has returned, and holds it for ever."},
 		"panic with lock":   {panicWithLock, "A1", check.ForgottenUnlock, "and never unlocked", "A has panicked, and holds it for ever."},
@@ -339,6 +345,7 @@ func TestDataRaces(t *testing.T) {
 		"a signal":           {signalled, "A1 B1 B2 A2", nil},
 		"a try that failed":  {tries, "A1 A2 A3 A4 B1 B2", []string{"A2 B2"}},
 		"a try that did not": {tries, "A1 A2 A3 B1 B2 B3", nil},
+		"a false received":   {sendsFalse, "A1 A2 B1 B2", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -419,6 +426,17 @@ func tries(m *racelab.Memory) []func() {
 			defer mu.Unlock()
 		}
 		n.Load()
+	}}
+}
+
+// sendsFalse has a channel whose value is the same as that of a try that
+// failed.
+func sendsFalse(m *racelab.Memory) []func() {
+	n, c := mem.NewVar(m, "n", 0), mem.NewChan[bool](m, "c", 1)
+	return []func(){func() { n.Store(1); c.Send(false) }, func() {
+		if _, _, done := c.TryRecv(); done {
+			n.Load()
+		}
 	}}
 }
 

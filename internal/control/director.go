@@ -51,7 +51,8 @@ type Director struct {
 	loop     *loop            // that the sessions take turns in
 	choices  []racelab.Choice // that there were, of all decisions
 
-	stray atomic.Bool // a goroutine that is no session has come to the gate
+	looks bool        // whether who comes to the gate is a session
+	stray atomic.Bool // a goroutine that is none has come
 
 	mu sync.Mutex // of Events
 
@@ -92,6 +93,7 @@ func (d *Director) Running() context.Context { return d.life }
 // stopped outside the gate (ErrStalled), the server was lost, ctx ended.
 func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.Schedule) ([]racelab.Event, error) {
 	d.schedule, d.Events = schedule, d.Events[:0]
+	d.looks, d.engine.ran = d.Serial != nil || !d.engine.ran, true
 	if cap(d.Events) == 0 {
 		d.Events = make([]racelab.Event, 0, d.engine.events)
 	}
@@ -107,7 +109,9 @@ func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.S
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.engine.choices, d.engine.events = max(d.engine.choices, len(d.choices)), max(d.engine.events, len(d.Events))
+	if err == nil { // else a session that was left behind may still be deciding
+		d.engine.choices, d.engine.events = max(d.engine.choices, len(d.choices)), max(d.engine.events, len(d.Events))
+	}
 	return d.Events, err
 }
 

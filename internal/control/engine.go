@@ -25,6 +25,7 @@ type Engine struct {
 	Steps   int
 	loop    *loop         // of sessions that have nothing but shared memory
 	seats   []*seat       // of theirs, to be used again
+	ran     bool          // it has directed a run
 	choices int           // the most that a run has had
 	events  int           // the same
 	patient time.Duration // how long a session waits until it looks for a deadlock that it closes

@@ -15,7 +15,7 @@ import (
 type loop struct {
 	engine *Engine
 	runs   chan *Director
-	ended  chan error
+	ended  chan ending
 	stop   chan struct{}
 
 	last *Director // whose run is over, and whose memory can be used again
@@ -27,13 +27,19 @@ type loop struct {
 	turns  atomic.Int64
 }
 
+// An ending is how a run has ended.
+type ending struct {
+	err  error
+	left bool // by its watcher: the loop and the director are of no more use
+}
+
 // takeTurns runs the sessions of a director as coroutines.
 func (e *Engine) takeTurns(ctx context.Context, d *Director) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if e.loop == nil {
-		e.loop = &loop{engine: e, runs: make(chan *Director), ended: make(chan error), stop: make(chan struct{})}
+		e.loop = &loop{engine: e, runs: make(chan *Director), ended: make(chan ending), stop: make(chan struct{})}
 		go e.loop.direct()
 		go e.loop.watch(e.StepLimit)
 	}
@@ -42,17 +48,17 @@ func (e *Engine) takeTurns(ctx context.Context, d *Director) error {
 	l.ctx.Store(&ctx)
 	l.active.Store(&ctx)
 	l.runs <- d
-	err := <-l.ended
-	if !d.isOver() { // it does not end, and is left behind
+	end := <-l.ended
+	if end.left { // also if it has come to its end meanwhile
 		d.mu.Lock()
 		d.ended.Store(true)
 		d.mu.Unlock()
 		e.loop = nil
 		l.close()
-		return err
+		return end.err
 	}
 	l.last = d
-	return err
+	return end.err
 }
 
 func (l *loop) close() {
@@ -79,7 +85,7 @@ func (l *loop) direct() {
 		if left {
 			return // nobody waits for this run any more
 		}
-		l.ended <- err
+		l.ended <- ending{err: err}
 	}
 }
 
@@ -117,7 +123,7 @@ func (l *loop) watch(limit time.Duration) {
 		if err == nil { // the run is ours now, and with it its seats
 			err = fmt.Errorf("%w: session %s %s", ErrStalled, l.seat.Load().script.Session, stalled)
 		}
-		l.ended <- err
+		l.ended <- ending{err, true}
 		return
 	}
 }

@@ -102,19 +102,28 @@ func TestCtrlCEndsACoroutine(t *testing.T) {
 
 // Another goroutine would be taken for the session that runs.
 func TestAGoroutineThatIsNoSessionIsNamed(t *testing.T) {
-	e := control.NewEngine(nil, memory.Engine.Dialect, racelab.SequentialConsistency)
-	defer e.Close()
-	_, err := turns(t.Context(), e, true, func(_ *racelab.Memory, n *mem.Var[int]) {
-		n.Load()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			n.Store(1)
-		}()
-		<-done
-		n.Load()
-	})
-	if !errors.Is(err, control.ErrStalled) || !strings.Contains(err.Error(), "start it with mem.Go") {
-		t.Errorf("it ended with %v", err)
+	for name, serial := range map[string]bool{"first": false, "serial": true} {
+		t.Run(name, func(t *testing.T) {
+			e := control.NewEngine(nil, memory.Engine.Dialect, racelab.SequentialConsistency)
+			defer e.Close()
+			if serial {
+				if _, err := turns(t.Context(), e, false, addOne); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := turns(t.Context(), e, serial, func(_ *racelab.Memory, n *mem.Var[int]) {
+				n.Load()
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					n.Store(1)
+				}()
+				<-done
+				n.Load()
+			})
+			if !errors.Is(err, control.ErrStalled) || !strings.Contains(err.Error(), "start it with mem.Go") {
+				t.Errorf("it ended with %v", err)
+			}
+		})
 	}
 }

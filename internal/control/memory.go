@@ -34,8 +34,8 @@ func (d *Director) caller() *seat {
 		panic(errOver)
 	}
 	s := d.current
-	if d.Serial != nil && s.player.code != thisRoutine() {
-		// Only looked at in the serial runs, because it takes so long.
+	if d.looks && s.player.code != thisRoutine() {
+		// Only looked at in serial runs and the first one, because it takes so long.
 		d.stray.Store(true)
 		runtime.Goexit()
 	}

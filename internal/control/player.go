@@ -75,10 +75,16 @@ func (p *player) close() {
 // play plays a session's script.
 func (d *Director) play(ctx context.Context, s *seat) {
 	for _, c := range s.script.Calls {
+		if d.isOver() { // what a call finds may be another run's by now
+			return
+		}
 		s.call = c.ID
 		op := racelab.Op{Session: s.script.Session, Call: c.ID}
 		d.log(racelab.Event{Kind: racelab.Called, Op: op})
 		r, why := c.Run(ctx)
+		if s.misused != "" { // also if its own code has recovered
+			r, why = racelab.Result{Class: racelab.Misuse}, misuse(s.misused).Error()
+		}
 		d.log(racelab.Event{Kind: racelab.Returned, Op: op, Result: r, What: why})
 	}
 }

@@ -426,7 +426,7 @@ func TestAPanicIsTheCallsError(t *testing.T) {
 		if diff := cmp.Diff(want, steps(h)); diff != "" {
 			t.Errorf("steps (-want +got):\n%s", diff)
 		}
-		if got := classes(h); got["A"] != racelab.Other || got["B"] != racelab.OK {
+		if got := classes(h); got["A"] != racelab.Panicked || got["B"] != racelab.OK {
 			t.Errorf("classes %v", got)
 		}
 		runAgain(t, cell, h)

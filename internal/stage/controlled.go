@@ -177,6 +177,7 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 	}
 	h.Events, err = d.Run(ctx, c.scriptsOf(p), p.Schedule)
 	if err != nil {
+		c.now = present{} // a session that was left behind may still have this one
 		return h, err
 	}
 	h.Final, err = finalState(ctx, c.world, c.now.processes)

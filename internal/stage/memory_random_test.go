@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -143,6 +144,10 @@ var sharedOps = map[string]sharedOp{
 
 	"print": func(t *sharedThings, who int) any { t.out.Print(fmt.Sprint(who), "."); return nil },
 	"read":  func(t *sharedThings, _ int) any { return t.out.String() },
+	"sleep": func(t *sharedThings, who int) any {
+		mem.Sleep(t.memory, time.Duration(who)*time.Millisecond)
+		return nil
+	},
 	"yield": func(t *sharedThings, _ int) any { mem.Gosched(t.memory); return nil },
 }
 
@@ -166,6 +171,7 @@ var sharedFamilies = [][]string{
 	{"send", "receive", "try send", "try receive", "put", "take", "try put", "try take", "select receives", "select either", "select sends", "try select", "close", "close box"},
 	{"select both", "try send", "try send other", "send", "select either", "close"},
 	{"print", "read", "store", "load"},
+	{"sleep", "go", "set", "await", "load", "store", "atomic store", "compare"},
 }
 
 // A sharedProgram is what each session does.
@@ -199,7 +205,8 @@ var sharedPrograms = rapid.Custom(func(t *rapid.T) sharedProgram {
 })
 
 // outcomesOf explores a program of which at most so many schedules are run, and
-// returns the first schedule of each outcome, and how many there were.
+// returns the first schedule of each outcome and of each pair of lines that
+// race, and how many schedules there were.
 func outcomesOf(ctx context.Context, server racelab.Server, p sharedProgram, reduced bool, most int) (outcomes map[string]string, schedules int, complete bool, err error) {
 	s := &racelab.Scenario{
 		Name: "program", Strategies: []racelab.Strategy{{Name: "it", Body: map[string]racelab.Body{}, Process: newSharedThings}},
@@ -242,6 +249,9 @@ func outcomesOf(ctx context.Context, server racelab.Server, p sharedProgram, red
 		}
 	}
 	report, err := search.Run(ctx)
+	for _, r := range report.Races {
+		outcomes[fmt.Sprint("race for ", r.Object, " at ", r.Lines())] = r.Schedule
+	}
 	return outcomes, report.Schedules, report.Complete, err
 }
 
