@@ -169,7 +169,7 @@ func (r *raceReader) session(id racelab.SessionID) int {
 	return i
 }
 
-// object returns a value by its name.
+// value returns a value by its name.
 func (r *raceReader) value(name string) *raced {
 	for i := range r.values {
 		if r.values[i].name == name {
