@@ -38,7 +38,7 @@ type History struct {
 func (e Event) Choice() (Choice, bool) {
 	switch e.Kind {
 	case Entered:
-		return Choice{Session: e.Op.Session, Step: e.Op.Step, Fault: e.Op.Fault, Victim: e.Op.Victim}, true
+		return Choice{Session: e.Op.Session, Step: e.Op.Step, Fault: e.Op.Fault, Victim: e.Op.Victim, Case: e.Op.Case}, true
 	case Ticked:
 		return Choice{Tick: true}, true
 	}

@@ -31,9 +31,9 @@ type Memory struct {
 // A MemoryGate lets operations on shared memory pass under control. One session
 // runs its own code at a time, so an operation is that session's.
 type MemoryGate interface {
-	// Pass returns when op may be done, and says whose it is. It does not
-	// return if the run is over.
-	Pass(op Op) SessionID
+	// Pass returns when op may be done, and says whose it is and which of its
+	// cases is to be taken. It does not return if the run is over.
+	Pass(op Op) (SessionID, int)
 	// Done says what came of the operation that has passed. It returns when
 	// the session may go on.
 	Done(Result)

@@ -77,7 +77,11 @@ type Op struct {
 	// it may have to wait for there, nil if nothing: only shared memory knows
 	// beforehand.
 	Touches []Touch `json:"-"`
-	Latch   Latch   `json:"-"`
+	// Cases says how many of an operation's ways could be taken at this moment,
+	// if it has several (select); Case is the one that is, counted from 0.
+	Cases func() int `json:"-"`
+	Case  int        `json:"case,omitempty"`
+	Latch Latch      `json:"-"`
 }
 
 // Name returns the operation's name in a schedule: A1.

@@ -22,11 +22,12 @@ type Choice struct {
 	Step    int
 	Fault   Fault
 	Victim  SessionID // of the deadlock that the operation closes; "" is its own session
+	Case    int       // of those of a select that could be taken; 0 is the first
 	Tick    bool      // no session: virtual time passes
 }
 
 // String returns the choice as a schedule's text has it: A1, A4(drop after),
-// B3(victim A), tick.
+// B3(victim A), C2(case 2), tick.
 func (c Choice) String() string {
 	if c.Tick {
 		return "tick"
@@ -37,6 +38,8 @@ func (c Choice) String() string {
 		s += "(" + string(c.Fault) + ")"
 	case c.Victim != "":
 		s += "(victim " + string(c.Victim) + ")"
+	case c.Case > 0:
+		s += "(case " + strconv.Itoa(c.Case+1) + ")"
 	}
 	return s
 }
@@ -115,14 +118,21 @@ func parseChoice(word, option string) (Choice, error) {
 	}
 	c := Choice{Session: SessionID(letters), Step: step}
 	victim, isVictim := strings.CutPrefix(option, "victim ")
+	nth, isCase := strings.CutPrefix(option, "case ")
 	switch {
 	case option == "":
 	case isVictim && isSession(victim):
 		c.Victim = SessionID(victim)
+	case isCase:
+		n, err := strconv.Atoi(nth)
+		if err != nil || n < 2 || n > 1000 || strconv.Itoa(n) != nth {
+			return Choice{}, fmt.Errorf("%s(%s): the cases are (case 2), (case 3) and so on; the first is not said", word, option)
+		}
+		c.Case = n - 1
 	case Fault(option) == DropBefore || Fault(option) == DropAfter:
 		c.Fault = Fault(option)
 	default:
-		return Choice{}, fmt.Errorf("%s(%s): there is (drop before), (drop after) and (victim A)", word, option)
+		return Choice{}, fmt.Errorf("%s(%s): there is (drop before), (drop after), (victim A) and (case 2)", word, option)
 	}
 	return c, nil
 }

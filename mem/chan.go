@@ -325,6 +325,11 @@ func (o offer[T]) meets(touches []racelab.Touch) {
 	}
 }
 
+// someWait reports whether somebody in a queue still waits.
+func someWait[T any](queue []offer[T]) bool {
+	return slices.ContainsFunc(queue, func(o offer[T]) bool { return o.by == "" })
+}
+
 // next takes the first who still waits out of a queue.
 func next[T any](queue *[]offer[T]) (first offer[T], waits bool) {
 	for len(*queue) > 0 && !waits {

@@ -49,7 +49,8 @@ func (o *object) pass(kind racelab.OpKind, text string, latch racelab.Latch, tou
 
 // passAt is pass for what was called at a line that is known already.
 func (o *object) passAt(pos string, kind racelab.OpKind, text string, latch racelab.Latch, touches []racelab.Touch) racelab.SessionID {
-	return o.gate.Pass(racelab.Op{Kind: kind, Text: text, Latch: latch, Touches: touches, Pos: pos})
+	s, _ := o.gate.Pass(racelab.Op{Kind: kind, Text: text, Latch: latch, Touches: touches, Pos: pos})
+	return s
 }
 
 // touch is what an operation with one object touches.

@@ -18,7 +18,8 @@ type way interface {
 
 	text() string
 	touches() []racelab.Touch
-	// try takes the way if it needs no waiting.
+	// ready reports whether it needs no waiting, and try takes it then.
+	ready() bool
 	try(touches []racelab.Touch) bool
 	newWait(several bool) *wait
 	offer(w *wait, at int)
@@ -48,9 +49,8 @@ func (c *Chan[T]) Receiving(v *T, open *bool) Case {
 // Select waits until one of the cases can be done, does it, and returns which,
 // counted from 0. A case of a nil channel never can.
 //
-// If several can be done at once, under control it is the first of them, and in
-// free running any, as Go has it: where the second could only be taken while
-// the first could be too, put them in both orders.
+// If several can be done at once it is any of them, as Go has it: under control
+// the schedule says which, A3(case 2).
 //
 // Under control it is one step if a case can be done at once, and otherwise
 // two: the session waits, and goes on when another has come to one of the
@@ -86,17 +86,22 @@ func choose(m *racelab.Memory, pos string, waits bool, cases []Case) int {
 	if waits && first == nil {
 		text, latch = "select nothing", never{}
 	}
-	o.passAt(pos, kind, text, latch, touches)
-	left := touches
-	for i, c := range cases {
-		if c.way == nil {
-			continue
+	op := racelab.Op{Kind: kind, Text: text, Latch: latch, Touches: touches, Pos: pos}
+	if len(texts) > 1 {
+		op.Cases = func() int { return len(readyAmong(cases)) }
+	}
+	_, nth := o.gate.Pass(op)
+	if ready := readyAmong(cases); len(ready) > 0 {
+		i := ready[nth]
+		before := 0 // cases of channels, whose touches stand first
+		for _, c := range cases[:i] {
+			if c.way != nil {
+				before++
+			}
 		}
-		if c.way.try(left[:4]) {
-			o.gate.Done(saw(c.way.did()))
-			return i
-		}
-		left = left[4:]
+		cases[i].way.try(touches[4*before:][:4])
+		o.gate.Done(saw(cases[i].way.did()))
+		return i
 	}
 	if !waits {
 		o.gate.Done(saw(false))
@@ -116,6 +121,16 @@ func choose(m *racelab.Memory, pos string, waits bool, cases []Case) int {
 	}
 	o.gate.Done(saw(met.did()))
 	return w.chosen
+}
+
+// readyAmong lists the cases that need no waiting, by position.
+func readyAmong(cases []Case) (ready []int) {
+	for i, c := range cases {
+		if c.way != nil && c.way.ready() {
+			ready = append(ready, i)
+		}
+	}
+	return ready
 }
 
 func chooseFreely(waits bool, cases []Case) int {
@@ -155,8 +170,11 @@ type sendWay[T any] struct {
 func (s *sendWay[T]) real() reflect.SelectCase {
 	return reflect.SelectCase{Dir: reflect.SelectSend, Chan: reflect.ValueOf(s.free), Send: reflect.ValueOf(&s.v).Elem()}
 }
-func (s *sendWay[T]) received(reflect.Value, bool)     {}
-func (s *sendWay[T]) text() string                     { return s.sending(s.v) }
+func (s *sendWay[T]) received(reflect.Value, bool) {}
+func (s *sendWay[T]) text() string                 { return s.sending(s.v) }
+func (s *sendWay[T]) ready() bool {
+	return s.closed || len(s.buffer) < s.capacity || someWait(s.receivers)
+}
 func (s *sendWay[T]) try(touches []racelab.Touch) bool { return s.put(s.v, touches) }
 func (s *sendWay[T]) broken(w *wait) bool              { return w.by == s.closing }
 func (s *sendWay[T]) did() string                      { return s.text() }
@@ -182,6 +200,9 @@ func (r *receiveWay[T]) received(v reflect.Value, open bool) {
 	r.hand()
 }
 func (r *receiveWay[T]) text() string { return r.receive }
+func (r *receiveWay[T]) ready() bool {
+	return r.closed || len(r.buffer) > 0 || someWait(r.senders)
+}
 func (r *receiveWay[T]) try(touches []racelab.Touch) (ready bool) {
 	r.value, r.isOpen, ready = r.take(touches)
 	return ready

@@ -17,8 +17,9 @@ type Judge struct {
 	Scenario *racelab.Scenario
 	// Calls are all calls, by session, each session's in order.
 	Calls [][]racelab.CallID
-	// Serial runs the calls one after another in that order, and no others.
-	Serial func(ctx context.Context, order []racelab.CallID) (racelab.History, error)
+	// Serial runs the calls one after another in that order, and no others, from
+	// a start that another such run has had.
+	Serial func(ctx context.Context, order []racelab.CallID, start racelab.Schedule) (racelab.History, error)
 	// InvariantsOnly leaves the serial outcomes out.
 	InvariantsOnly bool
 
@@ -198,7 +199,7 @@ func (j *Judge) begin(ctx context.Context) error {
 	if j.begun || len(j.Scenario.Generated) == 0 {
 		return nil
 	}
-	h, err := j.Serial(ctx, []racelab.CallID{})
+	h, err := j.Serial(ctx, []racelab.CallID{}, nil)
 	if err != nil {
 		return fmt.Errorf("run nothing, to see what the set-up made: %w", err)
 	}
@@ -291,10 +292,48 @@ func (j *Judge) next(ctx context.Context, s *serials) (h racelab.History, ok boo
 	if err := j.begin(ctx); err != nil {
 		return h, false, err
 	}
-	if h, err = j.Serial(ctx, order); err != nil {
-		return h, false, fmt.Errorf("run %v one after another: %w", order, err)
+	if h, err = j.one(ctx, s, order, nil); err != nil {
+		return h, false, err
+	}
+	return h, true, j.cases(ctx, s, order, h, 0)
+}
+
+// one makes a serial run.
+func (j *Judge) one(ctx context.Context, s *serials, order []racelab.CallID, start racelab.Schedule) (racelab.History, error) {
+	h, err := j.Serial(ctx, order, start)
+	if err != nil {
+		return h, fmt.Errorf("run %v one after another: %w", order, err)
 	}
 	j.runs++
 	s.add(readingOf(h, j.Scenario, j.initial))
-	return h, true, nil
+	return h, nil
+}
+
+// cases makes the serial runs that differ from one in the cases that were taken
+// after so many of its decisions: a select is free to take any that it can.
+func (j *Judge) cases(ctx context.Context, s *serials, order []racelab.CallID, h racelab.History, after int) error {
+	var start racelab.Schedule
+	for i := range h.Events {
+		c, ok := h.Events[i].Choice()
+		if !ok {
+			continue
+		}
+		for _, other := range h.Events[i].Ready {
+			if len(start) < after || other.Case == 0 || other.Session != c.Session {
+				continue
+			}
+			if j.Stop != nil && j.Stop() {
+				return ErrStopped
+			}
+			varied, err := j.one(ctx, s, order, append(slices.Clone(start), other))
+			if err == nil {
+				err = j.cases(ctx, s, order, varied, len(start)+1)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		start = append(start, c)
+	}
+	return nil
 }

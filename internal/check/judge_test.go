@@ -19,7 +19,7 @@ func queue(n int, ran *[][]racelab.CallID) *check.Judge {
 	for i := range n {
 		j.Calls = append(j.Calls, []racelab.CallID{racelab.Letter(i).Call(1)})
 	}
-	j.Serial = func(_ context.Context, order []racelab.CallID) (h racelab.History, err error) {
+	j.Serial = func(_ context.Context, order []racelab.CallID, _ racelab.Schedule) (h racelab.History, err error) {
 		*ran = append(*ran, order)
 		for i := range n {
 			call := racelab.Letter(i).Call(1)

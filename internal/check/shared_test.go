@@ -58,7 +58,7 @@ func judged(t *testing.T, p program, schedule string) (check.Judgement, check.An
 	t.Helper()
 	j := &check.Judge{
 		Scenario: &racelab.Scenario{},
-		Serial: func(_ context.Context, order []racelab.CallID) (racelab.History, error) {
+		Serial: func(_ context.Context, order []racelab.CallID, _ racelab.Schedule) (racelab.History, error) {
 			return under(t, p, "", order), nil
 		},
 	}

@@ -48,6 +48,12 @@ func (d *Director) ready() []racelab.Choice {
 		}
 		c := racelab.Choice{Session: s.script.Session, Step: s.op.Step}
 		ready = append(ready, c)
+		if s.op.Cases != nil {
+			for c.Case = 1; c.Case < s.op.Cases(); c.Case++ {
+				ready = append(ready, c)
+			}
+			c.Case = 0
+		}
 		if d.Faults && s.op.Conn != "" {
 			for _, c.Fault = range []racelab.Fault{racelab.DropBefore, racelab.DropAfter} {
 				ready = append(ready, c)
@@ -128,6 +134,8 @@ func (d *Director) scheduled(c racelab.Choice, i int) (*seat, racelab.Choice, er
 		return refuse("%s sleeps", c.Session)
 	case !d.isReady(s):
 		return refuse("%s has to wait for %v", s.op.Name(), s.obstacles())
+	case c.Case > 0 && (s.op.Cases == nil || c.Case >= s.op.Cases()):
+		return refuse("%s has no so many cases that could be taken", s.op.Name())
 	case c.Fault != racelab.NoFault && s.op.Conn == "":
 		return refuse("%s uses no connection that could be lost", s.op.Name())
 	}
@@ -141,7 +149,7 @@ const untilClosed = 10
 // ordered is a seat's operation as the choice that was made wants it done.
 func (d *Director) ordered(s *seat, c racelab.Choice) racelab.Op {
 	op := s.op
-	op.Fault, op.Victim = c.Fault, c.Victim
+	op.Fault, op.Victim, op.Case = c.Fault, c.Victim, c.Case
 	switch {
 	case isVictimLater(s.script.Session, d.schedule, d.at):
 		op.Loses = untilClosed * d.engine.patient

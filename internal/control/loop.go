@@ -150,7 +150,9 @@ func (d *Director) takeTurns(ctx context.Context) error {
 		case n.seat == nil:
 			return nil
 		}
-		d.admit(n, n.seat.op, false)
+		op := n.seat.op
+		op.Case = n.choice.Case
+		d.admit(n, op, false)
 		d.resume(n.seat)
 	}
 	return nil
@@ -193,6 +195,7 @@ func (d *Director) passInTurn(s *seat, op racelab.Op) {
 		n := d.next()
 		if n.err == nil && n.seat == s {
 			d.loop.turns.Add(1)
+			op.Case = n.choice.Case
 			d.admit(n, op, false)
 			return
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // Pass implements racelab.MemoryGate.
-func (d *Director) Pass(op racelab.Op) racelab.SessionID {
+func (d *Director) Pass(op racelab.Op) (id racelab.SessionID, nth int) {
 	s := d.caller()
 	if s.misused != "" {
 		panic(misuse(s.misused))
@@ -20,12 +20,13 @@ func (d *Director) Pass(op racelab.Op) racelab.SessionID {
 	op.Session = s.script.Session
 	if s.player.jobs == nil {
 		d.passInTurn(s, op)
+		return s.script.Session, s.op.Case
 	} else if op, err := d.Enter(context.Background(), op); err != nil {
 		panic(err) // the run is over, and there is no other way out of a Lock
 	} else {
 		s.passed = op
 	}
-	return s.script.Session
+	return s.script.Session, s.passed.Case
 }
 
 // caller is the session whose own code runs.

@@ -118,8 +118,8 @@ func (m machine) search(seen map[string]int, workers int) *explore.Search {
 		s.Judge.Calls = append(s.Judge.Calls, []racelab.CallID{racelab.Letter(i).Call(1)})
 	}
 	// A serial run is one schedule too, and has to be run once only.
-	s.Judge.Serial = func(ctx context.Context, order []racelab.CallID) (racelab.History, error) {
-		return m.run(ctx, explore.Plan{Serial: order})
+	s.Judge.Serial = func(ctx context.Context, order []racelab.CallID, start racelab.Schedule) (racelab.History, error) {
+		return m.run(ctx, explore.Plan{Serial: order, Schedule: start})
 	}
 	for range workers {
 		s.Runners = append(s.Runners, m.run)
@@ -250,8 +250,8 @@ func aborting(steps int, odd bool) *explore.Search {
 		return h, err
 	}
 	s.Runners = []explore.Runner{run}
-	s.Judge.Serial = func(ctx context.Context, order []racelab.CallID) (racelab.History, error) {
-		return run(ctx, explore.Plan{Serial: order})
+	s.Judge.Serial = func(ctx context.Context, order []racelab.CallID, start racelab.Schedule) (racelab.History, error) {
+		return run(ctx, explore.Plan{Serial: order, Schedule: start})
 	}
 	return s
 }

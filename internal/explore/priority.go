@@ -84,6 +84,20 @@ func byPriority(random *rand.Rand, depth, steps int) func([]racelab.Choice) race
 		if step++; c.Tick {
 			priorities[c.Session] = 0
 		}
-		return c
+		return anyCase(random, c, ready)
 	}
+}
+
+// anyCase is a choice with any of its cases, if it has several.
+func anyCase(random *rand.Rand, c racelab.Choice, ready []racelab.Choice) racelab.Choice {
+	cases := 0
+	for _, other := range ready {
+		if other.Session == c.Session && other.Tick == c.Tick {
+			cases = max(cases, other.Case+1)
+		}
+	}
+	if cases > 1 {
+		c.Case = random.IntN(cases)
+	}
+	return c
 }

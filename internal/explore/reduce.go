@@ -216,10 +216,16 @@ func (r *reduction) grow(b *branch, steps []check.Step) {
 		step := &steps[k]
 		n := nodes[k]
 		if k > from {
-			// What sleeps has faults and other victims, which touch more and do not.
+			// What sleeps has faults and other victims, which touch more and do not,
+			// and other cases.
 			for _, z := range sleep {
 				for _, c := range z.Ready {
 					if c.Session == z.Choice.Session && (c.Fault != racelab.NoFault || c.Victim != "") && c != z.Choice && !isAsleep(sleep, c) {
+						r.add(n, c)
+					}
+				}
+				for _, c := range step.Ready {
+					if c.Session == z.Choice.Session && c.Case != z.Choice.Case && c.Fault == racelab.NoFault && !isAsleep(sleep, c) {
 						r.add(n, c)
 					}
 				}
@@ -400,9 +406,10 @@ func (r *reduction) reverse(at *node, steps []check.Step, before []set, i, j int
 	r.add(at, best)
 }
 
-// plain is a choice without a victim, who is only known when it is made.
+// plain is a choice without what is only known when it is made, a victim, and
+// without what differs from node to node, a case. Those are added as variants.
 func plain(c racelab.Choice) racelab.Choice {
-	c.Victim = ""
+	c.Victim, c.Case = "", 0
 	return c
 }
 

@@ -55,8 +55,8 @@ func search(t *testing.T, p program, reduced bool) *explore.Search {
 	s := &explore.Search{
 		Runners: []explore.Runner{run},
 		Unfit:   func(err error) bool { return errors.Is(err, control.ErrDiverged) },
-		Judge: &check.Judge{Scenario: &racelab.Scenario{}, Serial: func(ctx context.Context, order []racelab.CallID) (racelab.History, error) {
-			return run(ctx, explore.Plan{Serial: order})
+		Judge: &check.Judge{Scenario: &racelab.Scenario{}, Serial: func(ctx context.Context, order []racelab.CallID, start racelab.Schedule) (racelab.History, error) {
+			return run(ctx, explore.Plan{Serial: order, Schedule: start})
 		}},
 	}
 	for i := range p(&racelab.Memory{}) {

@@ -32,9 +32,9 @@ type shrinking struct {
 func (s *Search) Shrink(ctx context.Context, f Finding) (Finding, error) {
 	x := &shrinking{run: s.Runners[0], unfit: s.Unfit, best: f, tried: map[string]bool{}, left: shrinkings}
 	judge := *s.Judge
-	judge.Serial = func(ctx context.Context, order []racelab.CallID) (racelab.History, error) {
+	judge.Serial = func(ctx context.Context, order []racelab.CallID, start racelab.Schedule) (racelab.History, error) {
 		x.left--
-		return s.Judge.Serial(ctx, order)
+		return s.Judge.Serial(ctx, order, start)
 	}
 	judge.Stop = func() bool { return x.left <= 0 }
 	judge.InvariantsOnly = judge.InvariantsOnly || f.Judgement.Broken

@@ -87,8 +87,8 @@ func (c *comparer) explore(ctx context.Context, p script, w *scriptWorld, known 
 	search.Runners = []explore.Runner{known.run}
 	search.Relation, search.Faults = relation, p.faults
 	search.Judge.InvariantsOnly = true // outcomes are compared, not judged
-	search.Judge.Serial = func(ctx context.Context, order []racelab.CallID) (racelab.History, error) {
-		return known.run(ctx, explore.Plan{Serial: order, Faults: p.faults > 0})
+	search.Judge.Serial = func(ctx context.Context, order []racelab.CallID, start racelab.Schedule) (racelab.History, error) {
+		return known.run(ctx, explore.Plan{Serial: order, Schedule: start, Faults: p.faults > 0})
 	}
 	search.Judged = func(h racelab.History) {
 		out.schedules++

@@ -232,9 +232,9 @@ func (s Selection) Search(cells []*Cell) *explore.Search {
 	}}
 	search.Judge = &check.Judge{
 		Scenario: s.Scenario, Calls: cells[0].Calls(),
-		Serial: func(ctx context.Context, order []racelab.CallID) (racelab.History, error) {
+		Serial: func(ctx context.Context, order []racelab.CallID, start racelab.Schedule) (racelab.History, error) {
 			// The search goes on from these runs: their choices have to be all there are.
-			return cells[0].Run(ctx, explore.Plan{Serial: order, Faults: search.Faults > 0})
+			return cells[0].Run(ctx, explore.Plan{Serial: order, Schedule: start, Faults: search.Faults > 0})
 		},
 	}
 	for _, c := range cells {
