@@ -15,9 +15,12 @@ type Barrier struct {
 	current *round
 }
 
-// NewBarrier makes a barrier at which so many sessions, at least 1, wait for
-// each other.
+// NewBarrier makes a barrier at which so many sessions wait for each other. It
+// panics if that is less than 1.
 func NewBarrier(m *racelab.Memory, name string, parties int) *Barrier {
+	if parties < 1 {
+		panic("mem: a barrier for less than one session")
+	}
 	b := &Barrier{parties: parties}
 	b.free.init()
 	b.init(m, name)

@@ -33,10 +33,11 @@ type Chan[T any] struct {
 }
 
 // NewChan makes a channel with a buffer of so many values; 0 is none. The values
-// given, no more than that, are in it from the beginning.
+// given are in it from the beginning. It panics if the buffer has less than no
+// place, or too little for them.
 func NewChan[T any](m *racelab.Memory, name string, capacity int, values ...T) *Chan[T] {
-	if len(values) > capacity {
-		panic("mem: more values than the channel's buffer has place for")
+	if capacity < 0 || len(values) > capacity {
+		panic("mem: the channel's buffer has no place for so many values")
 	}
 	c := &Chan[T]{capacity: capacity}
 	c.init(m, name)

@@ -268,3 +268,23 @@ func TestSessionsMakeValuesAtTheSameTime(t *testing.T) {
 		t.Errorf("8 were made, and the state has %d", len(columns))
 	}
 }
+
+func TestWhatCannotBeIsRefusedAtOnce(t *testing.T) {
+	for name, made := range map[string]func(){
+		"a barrier":   func() { mem.NewBarrier(nil, "b", 0) },
+		"a semaphore": func() { mem.NewSemaphore(nil, "s", -1) },
+		"a channel":   func() { mem.NewChan[int](nil, "c", -1) },
+		"acquire":     func() { mem.NewSemaphore(nil, "s", 1).Acquire(-1) },
+		"try":         func() { mem.NewSemaphore(nil, "s", 1).TryAcquire(-1) },
+		"release":     func() { mem.NewSemaphore(nil, "s", 1).Release(-1) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			made()
+		}()
+	}
+}

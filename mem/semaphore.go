@@ -17,8 +17,10 @@ type Semaphore struct {
 	held            map[racelab.SessionID]int
 }
 
-// NewSemaphore makes a semaphore of so many permits.
+// NewSemaphore makes a semaphore of so many permits. It panics if that is less
+// than 0, and so do the operations on less than 0 permits.
 func NewSemaphore(m *racelab.Memory, name string, permits int) *Semaphore {
+	notNegative(permits)
 	s := &Semaphore{size: permits, available: permits, held: map[racelab.SessionID]int{}}
 	s.free.init()
 	s.init(m, name)
@@ -26,8 +28,15 @@ func NewSemaphore(m *racelab.Memory, name string, permits int) *Semaphore {
 	return s
 }
 
+func notNegative(permits int) {
+	if permits < 0 {
+		panic("mem: less than no permits")
+	}
+}
+
 // Acquire waits until n permits are there and takes them.
 func (s *Semaphore) Acquire(n int) {
+	notNegative(n)
 	if s.gate == nil {
 		s.free.when(func() bool { return n <= s.available }, func() { s.available -= n })
 		return
@@ -39,6 +48,7 @@ func (s *Semaphore) Acquire(n int) {
 
 // TryAcquire takes n permits if they are there, and reports whether it has.
 func (s *Semaphore) TryAcquire(n int) (taken bool) {
+	notNegative(n)
 	if s.gate == nil {
 		s.free.mu.Lock()
 		defer s.free.mu.Unlock()
@@ -58,6 +68,7 @@ func (s *Semaphore) TryAcquire(n int) (taken bool) {
 // Release gives n permits back, whoever has taken them. To give back more than
 // are taken panics, and under control ends the session.
 func (s *Semaphore) Release(n int) {
+	notNegative(n)
 	const misuse = "semaphore: released more than held"
 	if s.gate == nil {
 		s.free.now(func() {

@@ -46,6 +46,7 @@ func (e *Engine) Close() {
 	e.beat.Stop()
 	if e.loop != nil {
 		e.loop.close()
+		e.loop.both.Wait()
 	}
 	for _, p := range e.idle {
 		p.close()

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,7 @@ type loop struct {
 	runs   chan *Director
 	ended  chan ending
 	stop   chan struct{}
+	both   sync.WaitGroup // the loop and its watcher
 
 	last *Director // whose run is over, and whose memory can be used again
 
@@ -40,8 +42,8 @@ func (e *Engine) takeTurns(ctx context.Context, d *Director) error {
 	}
 	if e.loop == nil {
 		e.loop = &loop{engine: e, runs: make(chan *Director), ended: make(chan ending), stop: make(chan struct{})}
-		go e.loop.direct()
-		go e.loop.watch(e.StepLimit)
+		e.loop.both.Go(e.loop.direct)
+		e.loop.both.Go(func() { e.loop.watch(e.StepLimit) })
 	}
 	l := e.loop
 	d.loop, l.last = l, nil
@@ -61,6 +63,7 @@ func (e *Engine) takeTurns(ctx context.Context, d *Director) error {
 	return end.err
 }
 
+// close ends the loop when its run is over, if it ever is.
 func (l *loop) close() {
 	close(l.runs)
 	close(l.stop)
