@@ -41,9 +41,11 @@ func (e *Engine) takeTurns(ctx context.Context, d *Director) error {
 		return err
 	}
 	if e.loop == nil {
-		e.loop = &loop{engine: e, runs: make(chan *Director), ended: make(chan ending), stop: make(chan struct{})}
-		e.loop.both.Go(e.loop.direct)
-		e.loop.both.Go(func() { e.loop.watch(e.StepLimit) })
+		l := &loop{engine: e, runs: make(chan *Director), ended: make(chan ending), stop: make(chan struct{})}
+		limit := e.StepLimit
+		l.both.Go(l.direct)
+		l.both.Go(func() { l.watch(limit) })
+		e.loop = l
 	}
 	l := e.loop
 	d.loop, l.last = l, nil
