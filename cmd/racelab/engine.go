@@ -19,6 +19,7 @@ import (
 type engineFlags struct {
 	engine, dsn, dsnFile, level string
 	given                       *pflag.FlagSet
+	apart                       bool // from the environment's DSN: the scenario has no database
 }
 
 func (f *engineFlags) add(flags *pflag.FlagSet) {
@@ -47,7 +48,7 @@ func (f *engineFlags) resolve(name string) (racelab.Engine, string, racelab.Leve
 	name, _, _ = strings.Cut(name, "/")
 	s, _ := scenario.Named(name)
 	if s != nil && s.Setup == nil && !f.given.Changed("dsn") && !f.given.Changed("dsn-file") {
-		address = "" // the environment's is for those with a database
+		address, f.apart = "", true // the environment's is for those with a database
 	}
 	e, err := dsn.Resolve(f.engine, address, s)
 	if err != nil {
@@ -104,7 +105,7 @@ func (f *engineFlags) address() (string, error) {
 // unsaid reports whether a line to type again cannot name the database, because
 // its DSN came as a flag or from the environment.
 func (f *engineFlags) unsaid() bool {
-	return f.dsnFile == "" && (f.dsn != "" || os.Getenv("RACELAB_DSN") != "")
+	return !f.apart && f.dsnFile == "" && (f.dsn != "" || os.Getenv("RACELAB_DSN") != "")
 }
 
 // start opens the engine's server.
