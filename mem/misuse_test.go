@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -146,4 +148,31 @@ func TestNilChannels(t *testing.T) {
 		}
 	}()
 	c.Close()
+}
+
+// What is deferred is called by the runtime when its function panics. The line
+// that is said is the one that panics.
+func TestADeferredOperationIsWhereItsFunctionPanics(t *testing.T) {
+	_, _, here, _ := runtime.Caller(0)
+	for name, c := range map[string]struct {
+		body func(*mem.Mutex)
+		line int
+	}{
+		"a panic":         {func(l *mem.Mutex) { defer l.Unlock(); panic("no") }, here + 5},
+		"a runtime error": {func(l *mem.Mutex) { defer l.Unlock(); var p *int; *p = 1 }, here + 6},
+	} {
+		events := play(t, "", func(m *racelab.Memory) program {
+			l := mem.NewMutex(m, "l")
+			return program{func() { l.Lock(); c.body(l) }}
+		})
+		want := "misuse_test.go:" + strconv.Itoa(c.line)
+		for _, e := range events {
+			if e.Kind == racelab.Entered && e.Op.Kind == racelab.Release && e.Op.Pos != want {
+				t.Errorf("%s: it is at %s, and not at %s", name, e.Op.Pos, want)
+			}
+		}
+		if !strings.Contains(told(events), "unlock l") {
+			t.Errorf("%s: %s", name, told(events))
+		}
+	}
 }

@@ -177,11 +177,34 @@ func lineOf(pc uintptr) string {
 		}
 	}
 	f, _ := runtime.CallersFrames([]uintptr{pc}).Next()
-	place := filepath.Base(f.File) + ":" + strconv.Itoa(f.Line)
+	if strings.HasPrefix(f.Function, "runtime.") {
+		return placeOf(beyond(f)) // it is deferred, and called by a panic
+	}
+	place := placeOf(f)
 	more := map[uintptr]string{pc: place}
 	if known != nil {
 		maps.Copy(more, *known)
 	}
 	places.Store(&more) // what another goroutine has added meanwhile is found again
 	return place
+}
+
+func placeOf(f runtime.Frame) string { return filepath.Base(f.File) + ":" + strconv.Itoa(f.Line) }
+
+// beyond is the first frame above that one of the runtime which is not of the
+// runtime, too: the code that panics.
+func beyond(f runtime.Frame) runtime.Frame {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(0, pcs[:])])
+	found := false
+	for {
+		above, more := frames.Next()
+		found = found || above.PC == f.PC
+		switch {
+		case found && !strings.HasPrefix(above.Function, "runtime."):
+			return above
+		case !more:
+			return f
+		}
+	}
 }
