@@ -30,8 +30,10 @@ func (d *Director) next() decision {
 		return d.ahead
 	}
 	switch {
-	case d.stray.Load():
+	case d.stray.Load() || d.engine.stray.Load():
 		return decision{err: fmt.Errorf("%w: a goroutine that is no session used shared memory (start it with mem.Go)", ErrStalled)}
+	case d.exited.Load() != nil:
+		return decision{err: exited(d.exited.Load())}
 	case d.at >= d.engine.Steps:
 		return decision{err: d.endless()}
 	}
@@ -44,6 +46,11 @@ func (d *Director) next() decision {
 		}
 		return decision{s, c, ready, err}
 	}
+}
+
+// exited is the error that a session has ended its goroutine.
+func exited(s *seat) error {
+	return fmt.Errorf("%w: session %s has ended its goroutine (runtime.Goexit, which FailNow and Fatal of package testing call, too)", ErrStalled, s.script.Session)
 }
 
 // A lent is an operation that the baton went along with.

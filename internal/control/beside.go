@@ -64,8 +64,16 @@ func (d *Director) begin(ctx context.Context, s *seat) {
 	d.players.Add(1)
 	s.player.jobs <- func() {
 		defer d.players.Done()
+		played := false
+		defer func() {
+			if !played {
+				s.player.gone = true
+				d.exited.Store(s)
+			}
+			d.leaveStage(s)
+		}()
 		d.play(ctx, s)
-		d.leaveStage(s)
+		played = true
 	}
 }
 
@@ -161,7 +169,7 @@ func (d *Director) dismiss() error {
 	select {
 	case <-gone:
 		for _, s := range d.seats {
-			if s.player != nil {
+			if s.player != nil && !s.player.gone {
 				d.engine.idle = append(d.engine.idle, s.player)
 			}
 		}

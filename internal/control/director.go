@@ -54,6 +54,8 @@ type Director struct {
 	looks bool        // whether who comes to the gate is a session
 	stray atomic.Bool // a goroutine that is none has come
 
+	exited atomic.Pointer[seat] // whose goroutine its own code has ended
+
 	mu sync.Mutex // of Events
 
 	// Then chooses after the end of the schedule; nil goes on without
@@ -65,6 +67,8 @@ type Director struct {
 	Loose bool
 	// Faults says that the loss of a connection is a choice too.
 	Faults bool
+	// Look asks of whoever uses shared memory whether it is a session.
+	Look bool
 	// Events is a slice whose memory the events of the run may use.
 	Events []racelab.Event
 }
@@ -93,7 +97,7 @@ func (d *Director) Running() context.Context { return d.life }
 // stopped outside the gate (ErrStalled), the server was lost, ctx ended.
 func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.Schedule) ([]racelab.Event, error) {
 	d.schedule, d.Events = schedule, d.Events[:0]
-	d.looks, d.engine.ran = d.Serial != nil || !d.engine.ran, true
+	d.looks, d.engine.ran = d.Look || d.Serial != nil || !d.engine.ran, true
 	if cap(d.Events) == 0 {
 		d.Events = make([]racelab.Event, 0, d.engine.events)
 	}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -26,6 +27,7 @@ type Engine struct {
 	loop    *loop         // of sessions that have nothing but shared memory
 	seats   []*seat       // of theirs, to be used again
 	ran     bool          // it has directed a run
+	stray   atomic.Bool   // a goroutine that is no session has come when its run was over
 	choices int           // the most that a run has had
 	events  int           // the same
 	patient time.Duration // how long a session waits until it looks for a deadlock that it closes

@@ -73,7 +73,13 @@ func (l *loop) close() {
 
 // direct directs one run after another.
 func (l *loop) direct() {
-	for d := range l.runs {
+	var d *Director
+	defer func() {
+		if d != nil {
+			l.exit(d)
+		}
+	}()
+	for d = range l.runs {
 		ctx := l.ctx.Load()
 		err := d.takeTurns(*ctx)
 		d.dismissInTurn()
@@ -87,10 +93,27 @@ func (l *loop) direct() {
 				l.engine.idle = append(l.engine.idle, s.player)
 			}
 		}
+		d = nil
 		if left {
 			return // nobody waits for this run any more
 		}
 		l.ended <- ending{err: err}
+	}
+}
+
+// exit ends a run whose session has ended its goroutine, and so this one, too:
+// that is what a coroutine passes on.
+func (l *loop) exit(d *Director) {
+	s := l.seat.Load()
+	s.state = done
+	if l.active.CompareAndSwap(l.ctx.Load(), nil) {
+		defer func() { l.ended <- ending{exited(s), true} }()
+	}
+	d.dismissInTurn()
+	for _, s := range d.seats {
+		if s.player != nil {
+			s.player.close()
+		}
 	}
 }
 

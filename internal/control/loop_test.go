@@ -3,10 +3,14 @@ package control_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/engine/memory"
@@ -16,7 +20,11 @@ import (
 
 // turns runs bodies that have nothing but shared memory, A first.
 func turns(ctx context.Context, e *control.Engine, serial bool, bodies ...func(*racelab.Memory, *mem.Var[int])) ([]racelab.Event, error) {
-	d := control.NewDirector(e)
+	return turnsOf(ctx, control.NewDirector(e), serial, bodies...)
+}
+
+// turnsOf is turns for a director that has been told more.
+func turnsOf(ctx context.Context, d *control.Director, serial bool, bodies ...func(*racelab.Memory, *mem.Var[int])) ([]racelab.Event, error) {
 	m := &racelab.Memory{Gate: d}
 	n := mem.NewVar(m, "n", 0)
 	var scripts []control.Script
@@ -125,5 +133,79 @@ func TestAGoroutineThatIsNoSessionIsNamed(t *testing.T) {
 				t.Errorf("it ended with %v", err)
 			}
 		})
+	}
+}
+
+// A session that ends its goroutine is said so at once, and the next run is as
+// good as any.
+func TestASessionThatEndsItsGoroutineIsSaidSo(t *testing.T) {
+	for name, body := range map[string]func(m *racelab.Memory, n *mem.Var[int]){
+		"at once":   func(*racelab.Memory, *mem.Var[int]) { runtime.Goexit() },
+		"in a step": func(_ *racelab.Memory, n *mem.Var[int]) { n.Load(); runtime.Goexit() },
+		"when it is stuck": func(m *racelab.Memory, _ *mem.Var[int]) {
+			defer runtime.Goexit()
+			mem.NewChan[int](m, "c", 0).Recv()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaks := goleak.IgnoreCurrent()
+			e := control.NewEngine(nil, memory.Engine.Dialect, racelab.SequentialConsistency)
+			for range 2 {
+				began := time.Now()
+				_, err := turns(t.Context(), e, false, addOne, body, addOne)
+				if !errors.Is(err, control.ErrStalled) || !strings.Contains(err.Error(), "session B has ended its goroutine") {
+					t.Errorf("it ended with %v", err)
+				}
+				if took := time.Since(began); took > e.StepLimit/2 {
+					t.Errorf("it took %v", took)
+				}
+			}
+			if _, err := turns(t.Context(), e, false, addOne, addOne); err != nil {
+				t.Error(err)
+			}
+			e.Close()
+			goleak.VerifyNone(t, leaks)
+		})
+	}
+}
+
+// A goroutine that is no session and comes when the run is over ends itself,
+// not the program, and the next run says that there was one.
+func TestAGoroutineThatComesAfterTheRunIsSaidSo(t *testing.T) {
+	e := control.NewEngine(nil, memory.Engine.Dialect, racelab.SequentialConsistency)
+	defer e.Close()
+	var late sync.WaitGroup
+	over := make(chan struct{})
+	if _, err := turns(t.Context(), e, true, func(_ *racelab.Memory, n *mem.Var[int]) {
+		late.Go(func() { <-over; n.Store(7) })
+		n.Load()
+	}); err != nil {
+		t.Fatal(err)
+	}
+	close(over)
+	late.Wait()
+	if _, err := turns(t.Context(), e, false, addOne); !errors.Is(err, control.ErrStalled) || !strings.Contains(err.Error(), "is no session") {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// Any run can be asked to look who comes to the gate: a goroutine that is not
+// in the serial runs is seen when a finding is run again.
+func TestARunLooksForGoroutinesIfItIsAskedTo(t *testing.T) {
+	e := control.NewEngine(nil, memory.Engine.Dialect, racelab.SequentialConsistency)
+	defer e.Close()
+	if _, err := turns(t.Context(), e, true, addOne); err != nil { // the first looks in any case
+		t.Fatal(err)
+	}
+	d := control.NewDirector(e)
+	d.Look = true
+	_, err := turnsOf(t.Context(), d, false, func(_ *racelab.Memory, n *mem.Var[int]) {
+		var done sync.WaitGroup
+		done.Go(func() { n.Store(7) })
+		done.Wait()
+		n.Load()
+	})
+	if !errors.Is(err, control.ErrStalled) || !strings.Contains(err.Error(), "is no session") {
+		t.Errorf("it ended with %v", err)
 	}
 }

@@ -32,15 +32,27 @@ func (d *Director) Pass(op racelab.Op) (id racelab.SessionID, nth int) {
 // caller is the session whose own code runs.
 func (d *Director) caller() *seat {
 	if d.isOver() {
-		panic(errOver)
+		d.tooLate()
 	}
 	s := d.current
-	if d.looks && s.player.code != thisRoutine() {
-		// Only looked at in serial runs and the first one, because it takes so long.
+	if s == nil || s.player == nil || d.looks && s.player.code != thisRoutine() {
+		// Only looked at in serial runs, the first one and those that ask for it, because it takes so long.
 		d.stray.Store(true)
 		runtime.Goexit()
 	}
 	return s
+}
+
+// tooLate ends who comes to the gate when the run is over: a session by a panic,
+// for which somebody waits, and a goroutine that is none by itself, because a
+// panic would end the program.
+func (d *Director) tooLate() {
+	code := thisRoutine()
+	if !slices.ContainsFunc(d.seats, func(s *seat) bool { return s.player != nil && s.player.code == code }) {
+		d.engine.stray.Store(true)
+		runtime.Goexit()
+	}
+	panic(errOver)
 }
 
 // Done implements racelab.MemoryGate.

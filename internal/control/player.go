@@ -15,6 +15,7 @@ import (
 type player struct {
 	code routine
 	jobs chan func() // of a goroutine
+	gone bool        // what it played has ended its goroutine
 
 	// Of a coroutine:
 	director *Director

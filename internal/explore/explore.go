@@ -32,6 +32,9 @@ type Plan struct {
 	Loose bool
 	// Calls are those that run; nil is all.
 	Calls []racelab.CallID
+	// Look asks of whoever uses shared memory whether it is a session, which
+	// takes long.
+	Look bool
 	// Events is a slice whose memory the history may use.
 	Events []racelab.Event
 }

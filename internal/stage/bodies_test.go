@@ -205,6 +205,31 @@ func TestASessionThatWaitsForItselfIsSaidSo(t *testing.T) {
 	})
 }
 
+// A session that ends its goroutine is said so at once, and the next run has
+// another one for it.
+func TestASessionThatEndsItsGoroutineIsSaidSo(t *testing.T) {
+	exits := func(ctx context.Context, env *racelab.Env) (racelab.Value, error) {
+		if _, err := idle(ctx, env); err != nil {
+			return nil, err
+		}
+		runtime.Goexit()
+		return nil, nil
+	}
+	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+		cell := open(t, selected(t, e, "", exits, idle), server)
+		for range 3 {
+			began := time.Now()
+			_, err := run(t, cell, "")
+			if !stage.LostControl(err) || !strings.Contains(err.Error(), "session A has ended its goroutine") {
+				t.Errorf("it ended with %v", err)
+			}
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		}
+	})
+}
+
 // A deadline that has passed before a statement ends it, whatever it is on, and
 // nothing of it is left.
 func TestADeadlineThatHasPassedEndsAStatement(t *testing.T) {

@@ -161,7 +161,7 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 	}
 	d := control.NewDirector(c.engine)
 	d.Then, d.Serial, d.Faults, d.Loose = p.Then, p.Serial, p.Faults, p.Loose
-	d.Events = p.Events
+	d.Look, d.Events = p.Look, p.Events
 	if c.now.processes == nil {
 		c.now.processes = make([]Process, max(c.how.Processes, 1))
 	}

@@ -25,7 +25,7 @@ const replays = 10
 func (c *Cell) replay(ctx context.Context, f explore.Finding, times int) (Replay, error) {
 	r := Replay{Of: times}
 	for range times {
-		h, err := c.Run(ctx, explore.Plan{Schedule: f.Schedule, Calls: f.Calls})
+		h, err := c.Run(ctx, explore.Plan{Schedule: f.Schedule, Calls: f.Calls, Look: true})
 		if LostControl(err) {
 			r.note(check.Difference{}, err)
 			return r, nil // it would be lost again, and each time costs
