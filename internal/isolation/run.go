@@ -266,6 +266,9 @@ func (r *run) try(ctx context.Context, a *running, m mode) (told bool, err error
 		return false, nil
 	}
 	if m == first && slices.ContainsFunc(a.Markers, func(m spec.Marker) bool { return m.Kind == spec.Once }) {
+		if err := r.settle(ctx, a); err != nil {
+			return false, err
+		}
 		return waits()
 	}
 	started := time.Now()
@@ -304,6 +307,21 @@ func (r *run) try(ctx context.Context, a *running, m mode) (told bool, err error
 	}
 	r.report(a)
 	return true, nil
+}
+
+// settle gives a step that is told to wait in any case the time to get where it
+// does, so that what is sent next does not overtake it.
+func (r *run) settle(ctx context.Context, a *running) error {
+	started := time.Now()
+	for interval := askFirst; !a.inbox.over() && time.Since(started) < settleLimit; interval *= 2 {
+		if err := pause(ctx, a.inbox.news, interval); err != nil {
+			return err
+		}
+		if blocked, settled, err := r.blocked(ctx, a); err != nil || blocked && settled {
+			return err
+		}
+	}
+	return nil
 }
 
 // sweep tries the steps that wait, in the order in which they began to. If one
