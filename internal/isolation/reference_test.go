@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/engine/enginetest"
@@ -19,6 +21,8 @@ import (
 	"github.com/racelab/racelab/internal/isolation"
 	"github.com/racelab/racelab/internal/spec"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // reference finds PostgreSQL's own program, in the folder for those who build
 // extensions. It comes with the clients of Debian and its relatives.
@@ -78,9 +82,9 @@ type output struct {
 	OK   bool
 }
 
-func theirs(t testing.TB, program, src string, w racelab.World) output {
+func theirs(ctx context.Context, t rapid.TB, program, src string, w racelab.World) output {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, w.Address())
 	cmd.Env = append(os.Environ(), "PGTZ=UTC", "PGISOLATIONTIMEOUT=20")
@@ -94,13 +98,13 @@ func theirs(t testing.TB, program, src string, w racelab.World) output {
 	return output{both.String(), err == nil}
 }
 
-func ours(t testing.TB, src string, w racelab.World) output {
+func ours(ctx context.Context, t rapid.TB, src string, w racelab.World) output {
 	t.Helper()
 	s, err := spec.Parse("x.spec", []byte(src))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var both bytes.Buffer
 	err = isolation.Run(ctx, s, w, isolation.Options{Out: &both, Err: &both})
@@ -124,8 +128,8 @@ func TestRunPrintsWhatTheReferenceProgramPrints(t *testing.T) {
 				t.Fatal(err)
 			}
 			var want, got output
-			inWorld(t, server, func(w racelab.World) { want = theirs(t, program, string(src), w) })
-			inWorld(t, server, func(w racelab.World) { got = ours(t, string(src), w) })
+			inWorld(t, server, func(w racelab.World) { want = theirs(t.Context(), t, program, string(src), w) })
+			inWorld(t, server, func(w racelab.World) { got = ours(t.Context(), t, string(src), w) })
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
