@@ -10,6 +10,7 @@
 package isolation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,14 +70,14 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 			return err
 		}
 		failed = true
-		fmt.Fprintf(r.Out, "racelab: %s\n", stuck.why)
+		fmt.Fprintf(r.Out, "racelab: %v\n", stuck)
 		if err := r.clear(ctx); err != nil {
 			return err
 		}
 		if err := r.tearDown(ctx); !errors.As(err, &stuck) {
 			return err
 		}
-		fmt.Fprintf(r.Out, "racelab: %s\n", stuck.why)
+		fmt.Fprintf(r.Out, "racelab: %v\n", stuck)
 		return ErrFailed
 	})
 	if err == nil && failed {
@@ -194,8 +195,8 @@ func (r *run) finish(ctx context.Context, s *session, next spec.Step) error {
 	for s.running != nil {
 		before := s.running
 		if _, err := r.try(ctx, before, toTheEnd); err != nil {
-			if stuck := (*stuck)(nil); errors.As(err, &stuck) {
-				stuck.why = fmt.Sprintf("step %s cannot run: its session %s is still in step %s, and %s", next.Name, s.name, before.Name, stuck.why)
+			if ended := (*stuck)(nil); errors.As(err, &ended) {
+				return &stuck{"step " + next.Name, "run", fmt.Sprintf("its session %s is still in step %s, and %s", s.name, before.Name, ended.why)}
 			}
 			return err
 		}
@@ -213,7 +214,7 @@ func (r *run) finish(ctx context.Context, s *session, next spec.Step) error {
 			return err
 		}
 		if !ends || time.Since(started) > r.Patience {
-			return &stuck{fmt.Sprintf("step %s cannot run: the markers of step %s, which its session %s is still in, wait for what cannot happen any more", next.Name, before.Name, s.name)}
+			return &stuck{"step " + next.Name, "run", fmt.Sprintf("its session %s is still in step %s, whose markers wait for what cannot happen any more", s.name, before.Name)}
 		}
 		if err := pause(ctx, nil, time.Millisecond); err != nil {
 			return err
@@ -290,12 +291,15 @@ func (r *run) try(ctx context.Context, a *running, m mode) (told bool, err error
 			return waits()
 		case blocked && settled && m == toTheEnd:
 			if ends, err := r.ends(ctx, a.session); err != nil || !ends {
-				return false, errors.Join(err, &stuck{"nobody is left who could end its wait"})
+				return false, cmp.Or[error](err, &stuck{"step " + a.Step.Name, "complete", "nobody is left who could end its wait"})
 			}
 		}
 		if time.Since(started) > r.Patience {
-			return false, &stuck{fmt.Sprintf("it has run for %v", r.Patience)}
+			return false, &stuck{"step " + a.Step.Name, "complete", fmt.Sprintf("it has run for %v", r.Patience)}
 		}
+	}
+	if ctx.Err() != nil { // what the server says is that it was asked to stop
+		return false, ctx.Err()
 	}
 	if r.delayed(a) {
 		return waits()
@@ -332,10 +336,7 @@ func (r *run) sweep(ctx context.Context, m mode) error {
 		for i := 0; i < len(r.waiting); {
 			a := r.waiting[i]
 			told, err := r.try(ctx, a, m)
-			switch stuck := (*stuck)(nil); {
-			case errors.As(err, &stuck):
-				stuck.why = fmt.Sprintf("step %s cannot complete: %s", a.Step.Name, stuck.why)
-				return err
+			switch {
 			case err != nil:
 				return err
 			case told:
@@ -511,7 +512,7 @@ func (r *run) do(ctx context.Context, what string, c racelab.Conn, s *session, s
 		if waits, err := r.world.Waits(ctx, []racelab.ConnID{c.ID()}); err != nil {
 			return err
 		} else if len(waits) > 0 && waits[0].Outside == "" && !r.timeouts && !in.over() {
-			return &stuck{fmt.Sprintf("the %s cannot run: a transaction that was left open is in its way", what)}
+			return &stuck{what, "run", "a transaction that was left open is in its way"}
 		}
 	}
 	var last *racelab.Table

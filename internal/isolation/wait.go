@@ -9,10 +9,11 @@ import (
 	"github.com/racelab/racelab/internal/spec"
 )
 
-// stuck says that a permutation cannot go on.
-type stuck struct{ why string }
+// stuck says that a permutation cannot go on, because what ("step a") cannot do
+// its verb.
+type stuck struct{ what, verb, why string }
 
-func (s *stuck) Error() string { return s.why }
+func (s *stuck) Error() string { return s.what + " cannot " + s.verb + ": " + s.why }
 
 // blocked asks whether a step waits for a lock, and whether that has settled:
 // everybody whose statement is not done waits, so that nobody moves.
