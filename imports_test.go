@@ -51,7 +51,7 @@ var rules = []rule{
 	{"racetest", "racelab mem internal/stage internal/picture", false},
 	{"internal/load", "internal/nearest", false},
 	{"internal/lab", "racelab scenario internal/dsn internal/stage internal/picture internal/control internal/throwaway internal/nearest", true},
-	{"cmd/racelab", "racelab scenario internal/dsn internal/stage internal/picture internal/load internal/lab internal/nearest", true},
+	{"cmd/racelab", "racelab scenario internal/dsn internal/stage internal/isolation internal/spec internal/picture internal/load internal/lab internal/nearest", true},
 
 	{"internal/tables", "racelab", false},
 	{"internal/sqltext", "", false},
