@@ -35,7 +35,8 @@ func drawSpec(t *rapid.T) *spec.Spec {
 	rollback := "ROLLBACK"
 	drop := "DROP TABLE t"
 	s := &spec.Spec{
-		Setups:   []string{"CREATE TABLE t (id int PRIMARY KEY, n int, word text)", "INSERT INTO t VALUES (1, 10, NULL), (2, -20, 'two')"},
+		// A test that fails leaves its table.
+		Setups:   []string{"DROP TABLE IF EXISTS t", "CREATE TABLE t (id int PRIMARY KEY, n int, word text)", "INSERT INTO t VALUES (1, 10, NULL), (2, -20, 'two')"},
 		Teardown: &drop,
 	}
 	var turns []int // of each step, whose it is
@@ -61,11 +62,19 @@ func drawSpec(t *rapid.T) *spec.Spec {
 		for _, i := range rapid.Permutation(turns).Draw(t, "order") {
 			scheduled := spec.Scheduled{Step: s.Sessions[i].Steps[next[i]].Name}
 			next[i]++
+			if rapid.IntRange(0, 7).Draw(t, "delayed") == 0 {
+				others := s.Sessions[(i+1)%2].Steps
+				m := spec.Marker{Kind: spec.AfterStep, Step: rapid.SampledFrom(others).Draw(t, "until").Name}
+				if rapid.Bool().Draw(t, "by notices") {
+					m.Kind, m.Notices = spec.AfterNotices, rapid.IntRange(0, 1).Draw(t, "notices")
+				}
+				scheduled.Markers = []spec.Marker{m}
+			}
 			p = append(p, scheduled)
 		}
 		if rapid.Bool().Draw(t, "marked") {
 			// Not before: in the reference program it races with what follows.
-			p[len(p)-1].Markers = []spec.Marker{{Kind: spec.Once}}
+			p[len(p)-1].Markers = append(p[len(p)-1].Markers, spec.Marker{Kind: spec.Once})
 		}
 		s.Permutations = append(s.Permutations, p)
 	}
@@ -75,7 +84,7 @@ func drawSpec(t *rapid.T) *spec.Spec {
 func TestGeneratedTestsPrintTheSame(t *testing.T) {
 	program := reference(t)
 	server := start(t)
-	compared, waited, stuck := 0, 0, 0
+	compared, waited, failed, stuck := 0, 0, 0, 0
 	inWorld(t, server, func(a racelab.World) {
 		inWorld(t, server, func(b racelab.World) {
 			rapid.Check(t, func(rt *rapid.T) {
@@ -92,10 +101,13 @@ func TestGeneratedTestsPrintTheSame(t *testing.T) {
 				if compared++; strings.Contains(got.Text, "<waiting ...>") {
 					waited++
 				}
+				if !got.OK {
+					failed++
+				}
 			})
 		})
 	})
-	t.Logf("%d tests printed the same, %d of them with steps that wait; %d more schedule a session that waits for ever", compared, waited, stuck)
+	t.Logf("%d tests printed the same, %d of them with steps that wait, %d with failure; %d more schedule a session that waits for ever", compared, waited, failed, stuck)
 	if compared == 0 || waited == 0 {
 		t.Error("the comparison says nothing")
 	}
