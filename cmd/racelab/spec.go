@@ -62,10 +62,10 @@ func exploreSpec(c *cobra.Command, file string, f exploreFlags) (err error) {
 		return err
 	}
 	err = runSpec(c.Context(), s, server, level, o)
-	if err = errors.Join(err, server.Close()); errors.Is(err, isolation.ErrFailed) {
-		return exitCode(exitViolated) // as the reference program does; why has been said
+	if errors.Is(err, isolation.ErrFailed) {
+		err = exitCode(exitViolated) // as the reference program does; why has been said
 	}
-	return err
+	return errors.Join(err, server.Close())
 }
 
 func runSpec(ctx context.Context, s *spec.Spec, server racelab.Server, level racelab.Level, o isolation.Options) error {

@@ -87,3 +87,15 @@ func place(sql string, at int) string {
 	line := strings.ReplaceAll(string(text[from:to]), "\t", " ")
 	return head + line + right + "\n" + strings.Repeat(" ", len(head)+at-from) + "^\n"
 }
+
+// connectionLost is what libpq adds when the server has closed a connection.
+const connectionLost = `server closed the connection unexpectedly
+	This probably means the server terminated abnormally
+	before or while processing the request.
+
+`
+
+func fatal(err error) bool {
+	var said *racelab.ServerError
+	return !errors.As(err, &said) || said.Severity == "FATAL"
+}

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/racelab/racelab"
-	"github.com/racelab/racelab/internal/spec"
 )
 
 // A session is a connection and what has been told of it. Only the goroutine of
@@ -18,19 +17,6 @@ type session struct {
 	// notifications wait for the session's next step to complete.
 	notifications []*racelab.Notification
 	lost          bool // the server has ended the connection
-}
-
-// A running step is one of a permutation whose statements were sent.
-type running struct {
-	spec.Scheduled
-	spec.Step
-	session *session
-	enough  []int // by marker, if it counts notices: how many its session must have told
-	inbox   *inbox
-	cancel  context.CancelFunc
-	done    bool             // the server is; markers may still delay the report
-	answers []racelab.Answer // those that are told with the report
-	err     error
 }
 
 // send starts to run sql. Whoever sends waits for inbox.done before it sends

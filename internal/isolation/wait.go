@@ -2,8 +2,9 @@ package isolation
 
 import (
 	"context"
-	"errors"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/spec"
@@ -128,14 +129,20 @@ func (g graph) reaches(from, to *session, seen map[*session]bool) bool {
 	return false
 }
 
-// connectionLost is what libpq adds when the server has closed a connection.
-const connectionLost = `server closed the connection unexpectedly
-	This probably means the server terminated abnormally
-	before or while processing the request.
+// pause waits for news, or until it is time to ask the engine.
+func pause(ctx context.Context, news <-chan struct{}, interval time.Duration) error {
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	select {
+	case <-news:
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
 
-`
-
-func fatal(err error) bool {
-	var said *racelab.ServerError
-	return !errors.As(err, &said) || said.Severity == "FATAL"
+func mentionsTimeouts(s *spec.Spec) bool {
+	text := strings.ReplaceAll(strings.ToLower(s.String()), "deadlock_timeout", "")
+	return strings.Contains(text, "timeout")
 }
