@@ -38,12 +38,13 @@ var rules = []rule{
 	{"mem", "racelab", false},
 	{"scenario", "racelab mem", false},
 	{"internal/intake/*", "racelab internal/tables internal/sqltext", true},
-	{"internal/spec", "racelab internal/tables", true},
+	{"internal/spec", "racelab", false},
 	{"internal/control", "racelab internal/tables", true},
 	{"internal/check", "racelab internal/tables internal/sqltext", false},
 	{"internal/picture", "racelab internal/tables internal/sqltext", false},
 
 	{"internal/explore", "racelab internal/check", false},
+	{"internal/isolation", "racelab internal/spec", false},
 	{"internal/stage", "racelab mem internal/intake/* internal/control internal/explore internal/check internal/spec internal/tables internal/sqltext internal/nearest", false},
 	{"internal/dsn", "racelab engine/* internal/nearest", false},
 
@@ -51,7 +52,7 @@ var rules = []rule{
 	{"internal/load", "internal/nearest", false},
 	{"internal/models", "", false},
 	{"internal/lab", "racelab scenario internal/dsn internal/stage internal/picture internal/control internal/throwaway internal/nearest", true},
-	{"cmd/racelab", "racelab scenario internal/dsn internal/stage internal/picture internal/load internal/lab internal/models internal/nearest", true},
+	{"cmd/racelab", "racelab scenario internal/dsn internal/stage internal/isolation internal/spec internal/picture internal/load internal/lab internal/models internal/nearest", true},
 
 	{"internal/tables", "racelab", false},
 	{"internal/sqltext", "", false},

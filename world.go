@@ -56,18 +56,51 @@ type Conn interface {
 	// 0: they never look. It does nothing where the engine chooses by itself, or
 	// where the world is not controlled.
 	LoseDeadlocks(ctx context.Context, after time.Duration) error
-	// Text runs sql as it is, several statements if need be, and gives what
-	// the server answered in its own text form: every value a string or nil.
-	// On an error it gives what came before.
-	Text(ctx context.Context, sql string) ([]Table, []Notice, error)
+	// Text runs sql as it is, several statements if need be, and hands what
+	// the server answers to heard, in order and as soon as it is there. An
+	// error that the server gave in its own words is a *ServerError.
+	Text(ctx context.Context, sql string, heard func(Answer)) error
 	Close() error
+}
+
+// An Answer is one thing that a server says while it runs a text. One of its
+// fields is set.
+type Answer struct {
+	// Table is what a statement gave, in the server's own text form: every
+	// value a string or nil. It has no columns if the statement gives no rows.
+	Table        *Table
+	Notice       *Notice
+	Notification *Notification
 }
 
 // A Notice is a message beside the result: PostgreSQL's NOTICE, MySQL's
 // warning.
 type Notice struct {
-	Severity, Message string
+	Severity, Message     string
+	Detail, Hint, Context string // "" where the server says no more
+	// Position is the character of the text, from 1, that the message is
+	// about; of Query, if that is set: a statement that the server ran because
+	// of it. 0: none.
+	Position int
+	Query    string
 }
+
+// A Notification is what some session has told whoever listens (PostgreSQL's
+// NOTIFY).
+type Notification struct {
+	Channel, Payload string
+	From             ConnID
+}
+
+// A ServerError is an error with the server's own words for it.
+type ServerError struct {
+	Notice
+	Err error // what Dialect.Classify knows
+}
+
+func (e *ServerError) Error() string { return e.Err.Error() }
+
+func (e *ServerError) Unwrap() error { return e.Err }
 
 // A Wait says that a connection is blocked.
 type Wait struct {

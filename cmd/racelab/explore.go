@@ -226,12 +226,14 @@ type exploreFlags struct {
 	accept         bool
 
 	save, resume, part string
+
+	format string // of a spec file
 }
 
 func exploreCommand() *cobra.Command {
 	f := exploreFlags{}
 	c := &cobra.Command{
-		Use:   "explore SCENARIO[/STRATEGY]",
+		Use:   "explore SCENARIO[/STRATEGY] | FILE.spec",
 		Short: "Decide a race: run every interleaving, judge each against serial order",
 		Long: `Runs the strategy's sessions in every order of their operations that matters, on a
 real engine. A run is a violation if no serial order of its calls gives what they
@@ -275,6 +277,12 @@ same build of racelab. With --part I/N a process does its share of the search;
 --baseline FILE lets findings pass that FILE lists; with --accept this one is put
 into it.
 
+FILE.spec --format isolationtester runs an isolation test of PostgreSQL and prints
+what its own program, isolationtester, prints, byte for byte, and with its exit codes,
+0 and 1. Nothing is judged. It runs in a new database of a private server, or of the
+one that a DSN names. A permutation that schedules a step of a session which waits for
+ever ends at once, with a line that begins "racelab:". --step-limit is then 5m.
+
 Exit codes: 0 holds, and everything was searched (or the bound or random sample asked
 for), or only a finding of the baseline; 1 violated; 3 unknown: the budget was used up,
 control was lost, a run did not end, or one schedule gave different histories; 2
@@ -291,7 +299,8 @@ each strategy agrees with what is declared; 1 one does not; 3 one is unknown.`,
   racelab explore deposit/for-update --engine postgres --weaken
   racelab explore deposit/transaction --engine postgres --advise
   racelab explore deposit/immediate --random 1000 --seed 7 --json
-  racelab explore counter/read-modify-write --sessions 6 --pct 500 --depth 2`,
+  racelab explore counter/read-modify-write --sessions 6 --pct 500 --depth 2
+  racelab explore deadlock-simple.spec --format isolationtester`,
 		Args: oneExhibit,
 		RunE: func(c *cobra.Command, args []string) error { return exploreRun(c, args[0], f) },
 	}
@@ -312,6 +321,7 @@ each strategy agrees with what is declared; 1 one does not; 3 one is unknown.`,
 	c.Flags().StringVar(&f.resume, "resume", "", "go on with a saved file, or with those of all parts: F1,F2")
 	c.Flags().StringVar(&f.part, "part", "", "do one of N parts, 1/N to N/N, for --resume to put together")
 	c.Flags().StringVar(&f.baseline, "baseline", "", "file of accepted findings: with no other ones the exit code is 0")
+	c.Flags().StringVar(&f.format, "format", "", "isolationtester: run a spec file as PostgreSQL's own program does")
 	c.Flags().BoolVar(&f.accept, "accept", false, "add the finding to the baseline")
 	return c
 }
@@ -372,6 +382,12 @@ func (f *exploreFlags) sampled() string {
 }
 
 func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
+	switch {
+	case strings.HasSuffix(name, ".spec"):
+		return exploreSpec(c, name, f)
+	case f.given.Changed("format"):
+		return usage("--format is for spec files, and %s is none: their names end in .spec", name)
+	}
 	if s, ok := scenario.Named(name); ok {
 		return compare(c, s, f)
 	}

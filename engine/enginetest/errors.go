@@ -83,7 +83,7 @@ func (s *suite) constraints(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s.expect(t, c.try(t.Context(), test.query), test.want)
-			_, _, err := c.Text(t.Context(), test.query)
+			_, _, err := Text(t.Context(), c, test.query)
 			s.expect(t, err, test.want) // the spec files' way must class alike
 		})
 	}

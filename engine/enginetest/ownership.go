@@ -177,7 +177,7 @@ func (s *suite) databases(t *testing.T, w racelab.World) []string {
 	}
 	c := s.connect(t, w)
 	defer c.Close()
-	tables, _, err := c.Text(t.Context(), s.dialect.Databases)
+	tables, _, err := Text(t.Context(), c, s.dialect.Databases)
 	if err != nil || len(tables) != 1 {
 		t.Fatalf("list the databases: %v", err)
 	}

@@ -10,6 +10,20 @@ import (
 	"github.com/racelab/racelab"
 )
 
+// Text collects what a connection answers to sql: the tables of what gives rows,
+// and the notices. On an error it gives what came before.
+func Text(ctx context.Context, c racelab.Conn, sql string) (tables []racelab.Table, notices []racelab.Notice, err error) {
+	err = c.Text(ctx, sql, func(a racelab.Answer) {
+		switch {
+		case a.Table != nil && len(a.Table.Columns) > 0:
+			tables = append(tables, *a.Table)
+		case a.Notice != nil:
+			notices = append(notices, *a.Notice)
+		}
+	})
+	return tables, notices, err
+}
+
 func (s *suite) text(t *testing.T) {
 	w := s.world(t, "")
 	c := s.connect(t, w)
@@ -17,7 +31,7 @@ func (s *suite) text(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		return c.Text(ctx, sql)
+		return Text(ctx, c, sql)
 	}
 
 	t.Run("every result comes in the server's own words", func(t *testing.T) {

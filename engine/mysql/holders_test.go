@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
 )
 
 // TestHoldersAgree compares what is computed from the text with what the
@@ -41,7 +42,7 @@ func TestHoldersAgree(t *testing.T) {
 			if test.second == "" {
 				second <- nil
 			} else {
-				go func() { _, _, err := b.Text(context.Background(), test.second); second <- err }()
+				go func() { _, _, err := enginetest.Text(context.Background(), b, test.second); second <- err }()
 				until(t, "B's statement ended or waits", func() bool {
 					blocked, _ := w.Blocked(t.Context(), []racelab.ConnID{b.ID()})
 					return len(second) == 1 || len(blocked) == 1
@@ -128,7 +129,7 @@ func TestDeadlockIsNoWaitAfterwards(t *testing.T) {
 	do(t, a, "BEGIN", "UPDATE t SET v = 0 WHERE id = 1")
 	do(t, b, "BEGIN", "UPDATE t SET v = 0 WHERE id = 2")
 	waiting := begin(t, a, "UPDATE t SET v = 0 WHERE id = 2")
-	_, _, errB := b.Text(t.Context(), "UPDATE t SET v = 0 WHERE id = 1")
+	_, _, errB := enginetest.Text(t.Context(), b, "UPDATE t SET v = 0 WHERE id = 1")
 	do(t, b, "ROLLBACK")
 	errA := <-waiting
 	if got := []racelab.Class{classify(errA), classify(errB)}; !slices.Contains(got, racelab.Deadlock) {

@@ -67,7 +67,7 @@ func connectTo(t *testing.T, w racelab.World) *conn {
 func do(t *testing.T, c *conn, statements ...string) {
 	t.Helper()
 	for _, q := range statements {
-		if _, _, err := c.Text(t.Context(), q); err != nil {
+		if _, _, err := enginetest.Text(t.Context(), c, q); err != nil {
 			t.Fatalf("%s: %v", q, err)
 		}
 	}
@@ -79,7 +79,7 @@ func begin(t *testing.T, c *conn, statement string) <-chan error {
 	done := make(chan error, 1)
 	ctx := t.Context()
 	go func() {
-		_, _, err := c.Text(ctx, statement)
+		_, _, err := enginetest.Text(ctx, c, statement)
 		done <- err
 	}()
 	until(t, statement+" waits", func() bool {

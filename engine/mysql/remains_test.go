@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
 )
 
 func TestWhatAStatementMayLeave(t *testing.T) {
@@ -96,7 +97,7 @@ func TestAResetWaitsIfSomethingIsLeft(t *testing.T) {
 
 			before := w.purges
 			for _, q := range test.statements {
-				if _, _, err := a.Text(t.Context(), q); err != nil && classify(err) != racelab.UniqueViolation {
+				if _, _, err := enginetest.Text(t.Context(), a, q); err != nil && classify(err) != racelab.UniqueViolation {
 					t.Fatal(err)
 				}
 			}
@@ -105,7 +106,7 @@ func TestAResetWaitsIfSomethingIsLeft(t *testing.T) {
 			}
 			do(t, a, "BEGIN", test.gap)
 			do(t, b, "SET SESSION innodb_lock_wait_timeout = 0")
-			_, _, err = b.Text(t.Context(), test.into)
+			_, _, err = enginetest.Text(t.Context(), b, test.into)
 			do(t, a, "ROLLBACK")
 			if class := classify(err); class != racelab.OK && class != racelab.LockTimeout {
 				t.Fatal(err)

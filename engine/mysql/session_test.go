@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
 )
 
 func TestNoWait(t *testing.T) {
@@ -30,7 +31,10 @@ func TestNoWait(t *testing.T) {
 			var v int
 			return stmt.QueryRow(1).Scan(&v)
 		},
-		"text":   func() error { _, _, err := b.Text(t.Context(), strings.Replace(query, "?", "1", 1)); return err },
+		"text": func() error {
+			_, _, err := enginetest.Text(t.Context(), b, strings.Replace(query, "?", "1", 1))
+			return err
+		},
 		"WAIT 0": func() error { _, err := db.Exec("SELECT v FROM t WHERE id = 1 FOR UPDATE WAIT 0"); return err },
 		"in its middle": func() error {
 			var v int
@@ -87,13 +91,13 @@ func TestTextForms(t *testing.T) {
 		"SELECT X'6162'":                                      "ab",
 		"SELECT TRUE":                                         "1",
 	} {
-		got, _, err := c.Text(t.Context(), query)
+		got, _, err := enginetest.Text(t.Context(), c, query)
 		if err != nil || len(got) != 1 || got[0].Rows[0][0] != want {
 			t.Errorf("%s: %v, %v; want %s", query, got, err, want)
 			continue
 		}
 		// The server's own text, as a string.
-		if again, _, err := c.Text(t.Context(), strings.Replace(query, "SELECT ", "SELECT CONCAT(", 1)+")"); err != nil || again[0].Rows[0][0] != want {
+		if again, _, err := enginetest.Text(t.Context(), c, strings.Replace(query, "SELECT ", "SELECT CONCAT(", 1)+")"); err != nil || again[0].Rows[0][0] != want {
 			t.Errorf("%s: the server says %v, %v; want %s", query, again, err, want)
 		}
 	}
@@ -103,11 +107,11 @@ func TestStoredProgramsAndUnknownFunctions(t *testing.T) {
 	w := openWorld(t, "")
 	c := connectTo(t, w)
 	do(t, c, "CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END")
-	got, _, err := c.Text(t.Context(), "CALL p()")
+	got, _, err := enginetest.Text(t.Context(), c, "CALL p()")
 	if err != nil || len(got) != 2 {
 		t.Errorf("CALL gave %v, %v; want two results", got, err)
 	}
-	if _, _, err := c.Text(t.Context(), "SELECT nosuch(1)"); err == nil || !strings.Contains(err.Error(), "nosuch") {
+	if _, _, err := enginetest.Text(t.Context(), c, "SELECT nosuch(1)"); err == nil || !strings.Contains(err.Error(), "nosuch") {
 		t.Errorf("an unknown function: %v", err)
 	}
 }

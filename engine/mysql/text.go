@@ -19,34 +19,37 @@ var diagnostics = regexp.MustCompile(`(?i)^\s*(SHOW\s+(WARNINGS|ERRORS|COUNT)|GE
 
 // Text gives the results of all the statements in sql, and the warnings of the
 // last one: the server keeps no others. Those it keeps until a statement that
-// reads a table, so they are cleared before they could show twice.
-func (c *conn) Text(ctx context.Context, sql string) ([]racelab.Table, []racelab.Notice, error) {
+// reads a table, so they are cleared before they could show twice. Of
+// statements without rows the driver passes on some.
+func (c *conn) Text(ctx context.Context, sql string, heard func(racelab.Answer)) error {
 	c.world.runs(sql)
 	asks := diagnostics.MatchString(sql)
 	if c.warned && !asks {
 		if _, err := c.inner.ExecContext(ctx, "SELECT 1 FROM (SELECT 1) x LIMIT 0", nil); err != nil {
-			return nil, nil, c.finish(err)
+			return c.finish(err)
 		}
 		c.warned = false
 	}
 	results, err := readText(ctx, c.inner, sql)
+	for _, t := range results {
+		heard(racelab.Answer{Table: &t})
+	}
 	if err != nil {
 		c.warned = true
-		return results, nil, c.finish(mark(sql, err))
+		return c.finish(mark(sql, err))
 	}
 	if asks {
-		return results, nil, nil
+		return nil
 	}
 	warnings, err := readText(ctx, c.inner, "SHOW WARNINGS")
 	if err != nil {
-		return results, nil, c.finish(err)
+		return c.finish(err)
 	}
-	var notices []racelab.Notice
 	for _, row := range warnings[0].Rows { // level, code, message
-		notices = append(notices, racelab.Notice{Severity: fmt.Sprint(row[0]), Message: fmt.Sprint(row[2])})
+		heard(racelab.Answer{Notice: &racelab.Notice{Severity: fmt.Sprint(row[0]), Message: fmt.Sprint(row[2])}})
 	}
-	c.warned = len(notices) > 0
-	return results, notices, nil
+	c.warned = len(warnings[0].Rows) > 0
+	return nil
 }
 
 func readText(ctx context.Context, c innerConn, sql string) (results []racelab.Table, err error) {
@@ -73,7 +76,7 @@ func readText(ctx context.Context, c innerConn, sql string) (results []racelab.T
 			}
 			t.Rows = append(t.Rows, row)
 		}
-		if len(t.Columns) > 0 {
+		if len(t.Columns) > 0 || err == io.EOF {
 			results = append(results, t)
 		}
 		if err != io.EOF {

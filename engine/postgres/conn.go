@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,8 +17,8 @@ import (
 
 type conn struct {
 	driver  *stdlib.Conn
-	notices []racelab.Notice // of the statement that runs now
-	patient bool             // it looks for deadlocks only when told to
+	heard   func(racelab.Answer) // of the text that runs now, or nil
+	patient bool                 // it looks for deadlocks only when told to
 }
 
 // never is longer than any run. A session that waits looks for a deadlock once,
@@ -42,7 +43,15 @@ func (c *conn) LoseDeadlocks(ctx context.Context, after time.Duration) error {
 func newConn(ctx context.Context, config *pgx.ConnConfig) (*conn, error) {
 	c := &conn{}
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
-		c.notices = append(c.notices, racelab.Notice{Severity: n.Severity, Message: n.Message})
+		if c.heard != nil {
+			notice := noticeOf((*pgconn.PgError)(n))
+			c.heard(racelab.Answer{Notice: &notice})
+		}
+	}
+	config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) {
+		if c.heard != nil {
+			c.heard(racelab.Answer{Notification: &racelab.Notification{Channel: n.Channel, Payload: n.Payload, From: connID(int32(n.PID))}})
+		}
 	}
 	// What was canceled must have ended when its error returns: else it goes
 	// on beside a run that believes it is over, and may still write. So the
@@ -69,23 +78,27 @@ func (c *conn) Close() error { return hangUp(c.driver.Conn()) }
 
 // Text uses the simple protocol, which takes several statements and answers in
 // text.
-func (c *conn) Text(ctx context.Context, sql string) ([]racelab.Table, []racelab.Notice, error) {
-	c.notices = nil
-	var tables []racelab.Table
+func (c *conn) Text(ctx context.Context, sql string, heard func(racelab.Answer)) error {
+	c.heard = heard
+	defer func() { c.heard = nil }()
 	results := c.pg().Exec(ctx, sql)
 	for results.NextResult() {
 		if t, ok := readText(results.ResultReader()); ok {
-			tables = append(tables, t)
+			heard(racelab.Answer{Table: &t})
 		}
 	}
-	if err := results.Close(); err != nil {
-		return tables, c.notices, fmt.Errorf("run as text: %w", err)
+	err := results.Close()
+	if said := (*pgconn.PgError)(nil); errors.As(err, &said) {
+		err = &racelab.ServerError{Notice: noticeOf(said), Err: err}
 	}
-	return tables, c.notices, nil
+	if err != nil {
+		return fmt.Errorf("run as text: %w", err)
+	}
+	return nil
 }
 
-// readText reads a result to its end, or to the error that Close gives. It is
-// no table if the statement returns no columns.
+// readText reads a result to its end, and reports whether it got there: if not,
+// Close gives the error. A text without a statement in it gives no result.
 func readText(r *pgconn.ResultReader) (racelab.Table, bool) {
 	fields := r.FieldDescriptions()
 	t := racelab.Table{}
@@ -101,5 +114,15 @@ func readText(r *pgconn.ResultReader) (racelab.Table, bool) {
 		}
 		t.Rows = append(t.Rows, row)
 	}
-	return t, len(fields) > 0
+	tag, err := r.Close()
+	return t, err == nil && tag.String() != ""
+}
+
+func noticeOf(e *pgconn.PgError) racelab.Notice {
+	n := racelab.Notice{Severity: e.Severity, Message: e.Message, Detail: e.Detail, Hint: e.Hint, Context: e.Where,
+		Position: int(e.Position), Query: e.InternalQuery}
+	if n.Query != "" {
+		n.Position = int(e.InternalPosition)
+	}
+	return n
 }

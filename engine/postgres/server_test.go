@@ -268,7 +268,7 @@ func TestResetOfDifficultTables(t *testing.T) {
 	}
 	defer c.Close()
 	for range 3 {
-		if _, _, err := c.Text(t.Context(), `INSERT INTO egg VALUES (8, 1); UPDATE chicken SET egg = 8; DELETE FROM egg WHERE id = 7; DELETE FROM "Odd ""name"""`); err != nil {
+		if _, _, err := enginetest.Text(t.Context(), c, `INSERT INTO egg VALUES (8, 1); UPDATE chicken SET egg = 8; DELETE FROM egg WHERE id = 7; DELETE FROM "Odd ""name"""`); err != nil {
 			t.Fatal(err)
 		}
 		if read() == initial {
@@ -281,7 +281,7 @@ func TestResetOfDifficultTables(t *testing.T) {
 			t.Errorf("state %s\nwant  %s", got, initial)
 		}
 	}
-	if _, _, err := c.Text(t.Context(), "INSERT INTO egg VALUES (9, 99)"); err == nil {
+	if _, _, err := enginetest.Text(t.Context(), c, "INSERT INTO egg VALUES (9, 99)"); err == nil {
 		t.Error("foreign keys are off for sessions")
 	}
 }
@@ -436,7 +436,7 @@ func TestParametersOfADSNAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	got, _, err := c.Text(t.Context(), "SHOW geqo; SELECT current_database() <> 'postgres'")
+	got, _, err := enginetest.Text(t.Context(), c, "SHOW geqo; SELECT current_database() <> 'postgres'")
 	if err != nil || len(got) != 2 || fmt.Sprint(got[0].Rows, got[1].Rows) != "[[off]] [[t]]" {
 		t.Errorf("%v, error %v: want off, and a database of its own", got, err)
 	}

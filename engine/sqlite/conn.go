@@ -272,23 +272,19 @@ func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue)
 
 // Text runs the statements one by one. SQLite's text form is that of its own
 // shell; it has no notices.
-func (c *conn) Text(ctx context.Context, text string) ([]racelab.Table, []racelab.Notice, error) {
-	var results []racelab.Table
+func (c *conn) Text(ctx context.Context, text string, heard func(racelab.Answer)) error {
 	for _, statement := range split(text) {
 		buffer, err := c.query(ctx, statement, nil)
 		if err != nil {
-			return results, nil, err
+			return err
 		}
 		t := buffer.Table()
-		if len(t.Columns) == 0 {
-			continue
-		}
 		for _, row := range t.Rows {
 			for i, v := range row {
 				row[i] = textOf(v)
 			}
 		}
-		results = append(results, t)
+		heard(racelab.Answer{Table: &t})
 	}
-	return results, nil, nil
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
 	"github.com/racelab/racelab/engine/sqlite"
 	"github.com/racelab/racelab/internal/control"
 )
@@ -151,7 +152,7 @@ func TestWatchRecordsAWaitAndForWhom(t *testing.T) {
 		}
 		return func(text string) {
 			op, _ := r.Enter(t.Context(), racelab.Op{Session: s, Conn: c.ID(), Text: text})
-			_, _, err := c.Text(t.Context(), text)
+			_, _, err := enginetest.Text(t.Context(), c, text)
 			_ = r.Leave(t.Context(), op, racelab.Result{Class: sqlite.Engine.Dialect.Classify(err)})
 		}
 	}

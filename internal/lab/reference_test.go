@@ -211,7 +211,7 @@ func TestPlainSelectNotBlocked(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	waited := make(chan error, 1)
 	go func() {
-		_, _, err := locking.Text(ctx, "SELECT balance FROM account WHERE id = 1 FOR UPDATE")
+		_, _, err := enginetest.Text(ctx, locking, "SELECT balance FROM account WHERE id = 1 FOR UPDATE")
 		waited <- err
 	}()
 	until(t, "the SELECT ... FOR UPDATE waits", func() bool {
@@ -325,7 +325,7 @@ func TestSQLiteWaitsAsLongAsTheWorkerLives(t *testing.T) {
 	defer lock.Close()
 	text := func(text string) {
 		t.Helper()
-		if _, _, err := lock.Text(t.Context(), text); err != nil {
+		if _, _, err := enginetest.Text(t.Context(), lock, text); err != nil {
 			t.Fatal(err)
 		}
 	}

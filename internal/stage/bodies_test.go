@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
 	"github.com/racelab/racelab/internal/control"
 	"github.com/racelab/racelab/internal/explore"
 	"github.com/racelab/racelab/internal/sqltext"
@@ -481,7 +482,7 @@ func TestAConnectionThatTheServerEndsIsAnError(t *testing.T) {
 		killed := false
 		kill := func(ctx context.Context, id int64) error {
 			killed = true
-			_, _, err := outside.Text(ctx, fmt.Sprintf(killing[e.Name].kill, id))
+			_, _, err := enginetest.Text(ctx, outside, fmt.Sprintf(killing[e.Name].kill, id))
 			return err
 		}
 		var victim atomic.Int64
@@ -572,7 +573,7 @@ func TestAnInterruptEndsAStatementThatNeverEnds(t *testing.T) {
 			}
 			defer outside.Close()
 			running = func() string {
-				tables, _, err := outside.Text(t.Context(), count)
+				tables, _, err := enginetest.Text(t.Context(), outside, count)
 				if err != nil {
 					t.Error(err)
 					return ""

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/isolation"
+	"github.com/racelab/racelab/internal/spec"
+	"github.com/racelab/racelab/internal/stage"
+)
+
+// ofSpecs are the flags of explore that mean something for a spec file.
+var ofSpecs = map[string]bool{"format": true, "engine": true, "dsn": true, "dsn-file": true, "level": true, "step-limit": true}
+
+// exploreSpec runs an isolation test of PostgreSQL, as its isolationtester does.
+func exploreSpec(c *cobra.Command, file string, f exploreFlags) (err error) {
+	switch {
+	case f.format == "":
+		return usage("%s is a spec file: give --format isolationtester, which runs it as PostgreSQL's own program does", file)
+	case f.format != "isolationtester":
+		return usage("--format is %q: give isolationtester", f.format)
+	}
+	c.Flags().Visit(func(flag *pflag.Flag) {
+		if err == nil && !ofSpecs[flag.Name] {
+			err = usage("--%s and --format isolationtester do not go together: that runs what the file says, and judges nothing", flag.Name)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	s, err := readSpec(file)
+	if err != nil {
+		return err
+	}
+	address, err := f.address()
+	if err != nil {
+		return usage("%w", err)
+	}
+	if f.engine == "" && address == "" {
+		f.engine = "postgres" // whose format it is
+	}
+	e, address, level, err := f.resolve("")
+	if err != nil {
+		return err
+	}
+	o := isolation.Options{Out: plainWriter(c.OutOrStdout()), Err: plainWriter(c.ErrOrStderr())}
+	if f.given.Changed("step-limit") {
+		if o.Patience, err = stage.ParseDuration(f.stepLimit); err != nil || o.Patience <= 0 {
+			return usage("--step-limit is %q: give a time, such as 30s", f.stepLimit)
+		}
+	}
+	server, err := start(c.Context(), e, address)
+	if err != nil {
+		return err
+	}
+	err = runSpec(c.Context(), s, server, level, o)
+	if errors.Is(err, isolation.ErrFailed) {
+		err = exitCode(exitViolated) // as the reference program does; why has been said
+	}
+	return errors.Join(err, server.Close())
+}
+
+func runSpec(ctx context.Context, s *spec.Spec, server racelab.Server, level racelab.Level, o isolation.Options) error {
+	w, err := server.Open(ctx, racelab.Config{Level: level})
+	if err != nil {
+		return err
+	}
+	return errors.Join(isolation.Run(ctx, s, w, o), w.Close())
+}
+
+func readSpec(file string) (*spec.Spec, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, spec.MaxSize+1))
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	s, err := spec.Parse(file, src)
+	if err != nil {
+		return nil, &exit{code: exitViolated, name: "spec", err: err}
+	}
+	return s, nil
+}
+
+// plainWriter passes everything on as it is, byte for byte, unless a person is
+// looking: what a terminal shows is escaped, tabs excepted.
+func plainWriter(w io.Writer) io.Writer {
+	if !isTerminal(w) {
+		return w
+	}
+	return escaping{w}
+}
+
+type escaping struct{ w io.Writer }
+
+func (e escaping) Write(b []byte) (int, error) {
+	parts := strings.Split(string(b), "\t")
+	for i := range parts {
+		parts[i] = printable(parts[i])
+	}
+	if _, err := fmt.Fprint(e.w, strings.Join(parts, "\t")); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}

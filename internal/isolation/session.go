@@ -1,0 +1,74 @@
+package isolation
+
+import (
+	"context"
+	"sync"
+
+	"github.com/racelab/racelab"
+)
+
+// A session is a connection and what has been told of it. Only the goroutine of
+// the run uses it; its statements run in goroutines of their own.
+type session struct {
+	name    string
+	conn    racelab.Conn
+	running *running // the step that was sent and has not been told to have completed
+	notices int      // how many have been told
+	// notifications wait for the session's next step to complete.
+	notifications []*racelab.Notification
+	lost          bool // the server has ended the connection
+}
+
+// send starts to run sql. Whoever sends waits for inbox.done before it sends
+// again, or closes the connection.
+func send(ctx context.Context, c racelab.Conn, sql string) *inbox {
+	in := &inbox{news: make(chan struct{}, 1)}
+	go func() {
+		err := c.Text(ctx, sql, func(a racelab.Answer) { in.put(func() { in.answers = append(in.answers, a) }) })
+		in.put(func() { in.done, in.err = true, err })
+	}()
+	return in
+}
+
+// An inbox keeps what a server has answered until somebody looks: the server
+// goes on meanwhile, as it does when a client reads late.
+type inbox struct {
+	news chan struct{} // has an element if something came since it was last received
+
+	mu      sync.Mutex
+	answers []racelab.Answer
+	done    bool
+	err     error
+}
+
+func (in *inbox) put(change func()) {
+	in.mu.Lock()
+	change()
+	in.mu.Unlock()
+	select {
+	case in.news <- struct{}{}:
+	default:
+	}
+}
+
+func (in *inbox) take() (answers []racelab.Answer, done bool, err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	answers, in.answers = in.answers, nil
+	return answers, in.done, in.err
+}
+
+// wait returns when the server is done. Only whoever has cancelled the statement
+// may call it, or it may never return.
+func (in *inbox) wait() {
+	for !in.over() {
+		<-in.news
+	}
+}
+
+// over reports whether the server is done, without taking anything.
+func (in *inbox) over() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.done
+}

@@ -1,0 +1,148 @@
+package isolation
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/spec"
+)
+
+// stuck says that a permutation cannot go on, because what ("step a") cannot do
+// its verb.
+type stuck struct{ what, verb, why string }
+
+func (s *stuck) Error() string { return s.what + " cannot " + s.verb + ": " + s.why }
+
+// blocked asks whether a step waits for a lock, and whether that has settled:
+// everybody whose statement is not done waits, so that nobody moves.
+func (r *run) blocked(ctx context.Context, a *running) (blocked, settled bool, err error) {
+	var conns []racelab.ConnID
+	for _, s := range r.sessions {
+		if s.running != nil && !s.running.inbox.over() {
+			conns = append(conns, s.conn.ID())
+		}
+	}
+	waiting, err := r.world.Blocked(ctx, conns)
+	for _, c := range waiting {
+		blocked = blocked || c == a.session.conn.ID()
+	}
+	return blocked, len(waiting) == len(conns), err
+}
+
+// ends reports whether the step that a session is in may still complete by
+// itself. It says no only if that is certain: whoever it waits for has nothing
+// to run. Those who wait for each other in a circle end when the server sees
+// that, and any wait may end if the test sets timeouts.
+func (r *run) ends(ctx context.Context, s *session) (bool, error) {
+	if r.timeouts {
+		return true, nil
+	}
+	var conns []racelab.ConnID
+	by := map[racelab.ConnID]*session{}
+	// Looked at before the engine is asked: who has nothing to run now is in
+	// somebody's way for good, and who ends afterwards may not be any more.
+	g := graph{r: r, busy: map[*session]bool{}, on: map[*session][]*session{}}
+	for _, s := range r.sessions {
+		by[s.conn.ID()] = s
+		if s.running != nil && !s.running.inbox.over() {
+			g.busy[s] = true
+			conns = append(conns, s.conn.ID())
+		}
+	}
+	waits, err := r.world.Waits(ctx, conns)
+	if err != nil {
+		return false, err
+	}
+	for _, w := range waits {
+		if w.Outside != "" {
+			continue // somebody whom we do not know may do anything
+		}
+		for _, c := range w.On {
+			g.on[by[w.Conn]] = append(g.on[by[w.Conn]], by[c]) // nil is the connection for set-ups, which runs nothing
+		}
+	}
+	return g.completes(s, nil), nil
+}
+
+// A graph says whose statements are not done, and who waits for whose locks.
+type graph struct {
+	r    *run
+	busy map[*session]bool
+	on   map[*session][]*session
+}
+
+// completes also looks at markers; by are those who ask.
+func (g graph) completes(s *session, by []*session) bool {
+	if slices.Contains(by, s) {
+		return false // markers that wait for each other do so for ever
+	}
+	by = append(by, s)
+	if g.busy[s] && !g.returns(s) {
+		return false
+	}
+	for i, m := range s.running.Markers {
+		if !g.r.delays(s.running, i) {
+			continue
+		}
+		on := g.r.sessionOf(m)
+		switch m.Kind {
+		case spec.AfterStep:
+			if !g.completes(on, by) {
+				return false
+			}
+		case spec.AfterNotices:
+			if !g.busy[on] || !g.returns(on) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// returns reports whether the statements that a session runs may end.
+func (g graph) returns(s *session) bool {
+	if g.reaches(s, s, map[*session]bool{}) {
+		return true // a circle, which the server breaks at some place
+	}
+	for _, on := range g.on[s] {
+		if !g.busy[on] || !g.returns(on) {
+			return false
+		}
+	}
+	return true
+}
+
+// reaches reports whether from waits for to, at however many removes.
+func (g graph) reaches(from, to *session, seen map[*session]bool) bool {
+	if from == nil || seen[from] {
+		return false
+	}
+	seen[from] = true
+	for _, on := range g.on[from] {
+		if on == to || g.reaches(on, to, seen) {
+			return true
+		}
+	}
+	return false
+}
+
+// pause waits for news, or until it is time to ask the engine.
+func pause(ctx context.Context, news <-chan struct{}, interval time.Duration) error {
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	select {
+	case <-news:
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+func mentionsTimeouts(s *spec.Spec) bool {
+	text := strings.ReplaceAll(strings.ToLower(s.String()), "deadlock_timeout", "")
+	return strings.Contains(text, "timeout")
+}
