@@ -97,7 +97,7 @@ var frame = regexp.MustCompile(`(?m)^(\S.*)\(.*\)\n\t(.*\.go):(\d+)`)
 
 // beneath are the packages of the standard library, by their first word, that a
 // session waits in, and ours between it and them.
-var beneath = regexp.MustCompile(`^(bufio|context|crypto|database|encoding|internal|io|net|os|runtime|sync|syscall|time)[/.]|/internal/intake/|/racelab/mem\.`)
+var beneath = regexp.MustCompile(`^(bufio|context|crypto|database|encoding|internal|io|net|os|reflect|runtime|sync|syscall|time)[/.]|/internal/intake/|/racelab/mem\.`)
 
 // place finds where in the session's code: the first frame above those.
 func place(frames string) string {

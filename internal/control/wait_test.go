@@ -1,7 +1,10 @@
 package control
 
 import (
+	"reflect"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/racelab/racelab"
 )
@@ -32,5 +35,26 @@ func TestAWaitIsOfTheOperationThatWasAskedAbout(t *testing.T) {
 	}
 	if len(waits) != 1 || waits[0].Event.Op.Name() != second.Name() || waits[0].At != at {
 		t.Errorf("recorded %+v, want one wait of %s", waits, second.Name())
+	}
+}
+
+// A select of package mem is one of package reflect in free running. Where it
+// waits is the line that calls it.
+func TestASelectWaitsWhereItIsCalled(t *testing.T) {
+	known, stop := make(chan routine), make(chan int)
+	defer close(stop)
+	go func() {
+		known <- thisRoutine()
+		reflect.Select([]reflect.SelectCase{{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(stop)}, {Dir: reflect.SelectRecv, Chan: reflect.ValueOf(stop)}})
+	}()
+	code := <-known
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		where := code.waits()
+		if strings.Contains(where, "(select) at wait_test.go:") {
+			return
+		}
+		if time.Since(began) > 5*time.Second {
+			t.Fatalf("it %s", where)
+		}
 	}
 }
