@@ -87,7 +87,7 @@ func theirs(ctx context.Context, t rapid.TB, program, src string, w racelab.Worl
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, w.Address())
-	cmd.Env = append(os.Environ(), "PGTZ=UTC", "PGISOLATIONTIMEOUT=20")
+	cmd.Env = append(os.Environ(), "PGTZ=UTC", "PGISOLATIONTIMEOUT=15")
 	cmd.Stdin = bytes.NewReader([]byte(src))
 	var both bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &both, &both

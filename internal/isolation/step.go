@@ -214,7 +214,29 @@ func (r *run) hear(a *running) bool {
 			a.answers = append(a.answers, answer)
 		}
 	}
+	if a.done {
+		r.hearBehind(a)
+	}
 	return a.done
+}
+
+// hearBehind tells a notice that follows the first result at once: the server
+// sends both together, and libpq processes notices beyond where it stops to read.
+// Not so where rows begin in between, which is to say, of a statement with rows.
+func (r *run) hearBehind(a *running) {
+	if len(a.answers) < 2 || a.answers[1].Notice == nil {
+		return
+	}
+	for _, answer := range a.answers[2:] {
+		if answer.Table == nil {
+			continue
+		}
+		if len(answer.Table.Columns) == 0 {
+			r.notice(a.session, a.answers[1].Notice, a.SQL)
+			a.answers = slices.Delete(a.answers, 1, 2)
+		}
+		return
+	}
 }
 
 func (r *run) notice(s *session, n *racelab.Notice, sql string) {

@@ -94,7 +94,11 @@ func (g graph) completes(s *session, by []*session) bool {
 				return false
 			}
 		case spec.AfterNotices:
-			if !g.busy[on] || !g.returns(on) {
+			// Notices behind its first result are told with its report.
+			switch {
+			case on.running == nil,
+				on.running.done && !g.completes(on, by),
+				g.busy[on] && !g.returns(on):
 				return false
 			}
 		}
