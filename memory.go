@@ -31,6 +31,10 @@ type Memory struct {
 // A MemoryGate lets operations on shared memory pass under control. One session
 // runs its own code at a time, so an operation is that session's.
 type MemoryGate interface {
+	// Line is where the line of code that asks for the session's next operation
+	// is kept: it points to "" if that has to be looked up, and is then to be
+	// written there.
+	Line() *string
 	// Pass returns when op may be done, and says whose it is and which of its
 	// cases is to be taken. It does not return if the run is over.
 	Pass(op Op) (SessionID, int)

@@ -45,7 +45,8 @@ func (b *Barrier) Wait() (before int) {
 		return b.waitFreely()
 	}
 	touches := append(b.touch(takes), racelab.Touch{Object: b.current.name, Mode: releases})
-	b.pass(racelab.Signal, b.wait, nil, touches)
+	line := caller(b.gate)
+	b.passAt(line, racelab.Signal, b.wait, nil, touches)
 	mine := b.current
 	touches[1].Object = mine.name
 	before, last := b.arrive()
@@ -55,7 +56,7 @@ func (b *Barrier) Wait() (before int) {
 		return before
 	}
 	b.gate.Done(saw(before))
-	b.pass(racelab.Acquire, b.wait+goOn, mine, []racelab.Touch{{Object: mine.name, Mode: reads}})
+	b.passAt(line, racelab.Acquire, b.wait+goOn, mine, []racelab.Touch{{Object: mine.name, Mode: reads}})
 	b.gate.Done(ok)
 	return before
 }

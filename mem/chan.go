@@ -65,12 +65,12 @@ func (c *Chan[T]) Send(v T) {
 		c.real() <- v
 		return
 	}
-	pos, text, touches := caller(), c.sending(v), c.touches()
+	line, text, touches := caller(c.gate), c.sending(v), c.touches()
 	var latch racelab.Latch
 	if c.capacity > 0 {
 		latch = (*hasPlace[T])(c)
 	}
-	c.passAt(pos, racelab.Signal, text, latch, touches)
+	c.passAt(line, racelab.Signal, text, latch, touches)
 	if c.put(v, touches) {
 		c.gate.Done(ok)
 		return
@@ -78,7 +78,7 @@ func (c *Chan[T]) Send(v T) {
 	w := c.newWait(false)
 	c.senders = append(c.senders, offer[T]{wait: w, value: v})
 	touches[3] = w.comes()
-	c.wait(pos, text, w)
+	c.wait(line, text, w)
 	if w.by == c.closing {
 		c.gate.Misused(sendOnClosed)
 	}
@@ -109,18 +109,18 @@ func (c *Chan[T]) Recv() (v T, open bool) {
 		v, open = <-c.real()
 		return v, open
 	}
-	pos, touches := caller(), c.touches()
+	line, touches := caller(c.gate), c.touches()
 	var latch racelab.Latch
 	if c.capacity > 0 {
 		latch = (*hasValue[T])(c)
 	}
-	c.passAt(pos, racelab.Acquire, c.receive, latch, touches)
+	c.passAt(line, racelab.Acquire, c.receive, latch, touches)
 	v, open, ready := c.take(touches)
 	if !ready {
 		w := c.newWait(false)
 		c.receivers = append(c.receivers, offer[T]{wait: w, into: &v, open: &open})
 		touches[3] = w.comes()
-		c.wait(pos, c.receive, w)
+		c.wait(line, c.receive, w)
 	}
 	c.gate.Done(got(v, open))
 	return v, open
@@ -205,7 +205,7 @@ func (c *Chan[T]) sending(v T) string { return "send " + textOf(v) + " to " + c.
 // got is the result of receiving: nothing from a closed channel.
 func got[T any](v T, open bool) racelab.Result {
 	if !open {
-		return ok
+		return racelab.Result{Class: racelab.OK, Value: "closed"}
 	}
 	return saw(v)
 }
@@ -292,10 +292,10 @@ func (c *Chan[T]) newWait(several bool) *wait {
 func (w *wait) comes() racelab.Touch { return racelab.Touch{Object: w.name, Mode: releases} }
 
 // wait ends a first step and returns when the second may be done.
-func (o *object) wait(pos, text string, w *wait) {
+func (o *object) wait(line, text string, w *wait) {
 	o.gate.Done(ok)
 	touches := []racelab.Touch{{Object: w.name, Mode: reads}}
-	o.passAt(pos, racelab.Acquire, text+goOn, w, touches)
+	o.passAt(line, racelab.Acquire, text+goOn, w, touches)
 	touches[0].Object = w.by
 }
 

@@ -42,7 +42,8 @@ func (c *Cond) Wait() {
 		c.free.Wait()
 		return
 	}
-	c.pass(racelab.Acquire, c.wait, nil, c.waits)
+	line := caller(c.gate)
+	c.passAt(line, racelab.Acquire, c.wait, nil, c.waits)
 	if !c.mutex.taken {
 		c.gate.Misused("sync: unlock of unlocked mutex")
 	}
@@ -52,7 +53,7 @@ func (c *Cond) Wait() {
 	c.gate.Done(ok)
 
 	touches := []racelab.Touch{{Object: c.name, Mode: reads}, {Object: c.mutex.name, Mode: takes}}
-	s := c.pass(racelab.Acquire, c.wait+goOn, w, touches)
+	s := c.passAt(line, racelab.Acquire, c.wait+goOn, w, touches)
 	touches[0].Object = w.by // it comes after who woke it, and not after who wakes others
 	c.mutex.taken, c.mutex.holder = true, s
 	c.gate.Done(ok)

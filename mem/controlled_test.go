@@ -281,8 +281,8 @@ B2 receive from c → 9
 A1 send 1 to c
 A2 close c
 B1 receive from c → 1
-B2 receive from c
-B3 try to receive from c
+B2 receive from c → closed
+B3 try to receive from c → closed
 `},
 		"a receiver that waits is told of the end": {func(m *racelab.Memory) program {
 			c := mem.NewChan[int](m, "c", 0)
@@ -290,7 +290,7 @@ B3 try to receive from c
 		}, "A1 B1", `
 A1 receive from c
 B1 close c
-A2 receive from c: go on
+A2 receive from c: go on → closed
 `},
 		"select takes the first that can be done": {func(m *racelab.Memory) program {
 			a, b := mem.NewChan[int](m, "a", 1), mem.NewChan[int](m, "b", 1)

@@ -19,7 +19,6 @@ type object struct {
 	_    noCopy
 	gate racelab.MemoryGate // nil is free running
 	name string
-	pcs  [1]uintptr // where an operation was called; only one is at the gate
 }
 
 // init gives the object its name and gate.
@@ -43,13 +42,12 @@ func (*noCopy) Unlock() {}
 // touches when they have passed: nobody reads them before the run is over.
 // That is sound as long as what they find is itself among what they touch.
 func (o *object) pass(kind racelab.OpKind, text string, latch racelab.Latch, touches []racelab.Touch) racelab.SessionID {
-	runtime.Callers(3, o.pcs[:])
-	return o.passAt(lineOf(o.pcs[0]), kind, text, latch, touches)
+	return o.passAt(line(o.gate, 2), kind, text, latch, touches)
 }
 
 // passAt is pass for what was called at a line that is known already.
-func (o *object) passAt(pos string, kind racelab.OpKind, text string, latch racelab.Latch, touches []racelab.Touch) racelab.SessionID {
-	s, _ := o.gate.Pass(racelab.Op{Kind: kind, Text: text, Latch: latch, Touches: touches, Pos: pos})
+func (o *object) passAt(at string, kind racelab.OpKind, text string, latch racelab.Latch, touches []racelab.Touch) racelab.SessionID {
+	s, _ := o.gate.Pass(racelab.Op{Kind: kind, Text: text, Latch: latch, Touches: touches, Pos: at})
 	return s
 }
 
@@ -161,11 +159,26 @@ func textOf(v any) string {
 // map that is replaced when there is another one.
 var places atomic.Pointer[map[uintptr]string]
 
-// caller is the line of code that called the operation that asks.
-func caller() string {
-	var pcs [1]uintptr
-	runtime.Callers(3, pcs[:])
-	return lineOf(pcs[0])
+// caller is the line of code that called the operation that asks; "" in free
+// running.
+func caller(gate racelab.MemoryGate) string {
+	if gate == nil {
+		return ""
+	}
+	return line(gate, 2)
+}
+
+// line is the line of code so many calls above the one that asks. An operation
+// of several steps asks once: when it is done, the session has come to the same
+// place as one that needed a single step.
+func line(gate racelab.MemoryGate, above int) string {
+	known := gate.Line()
+	if *known == "" {
+		var pcs [1]uintptr
+		runtime.Callers(2+above, pcs[:])
+		*known = lineOf(pcs[0])
+	}
+	return *known
 }
 
 // lineOf is a line of code by its address.

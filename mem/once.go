@@ -40,8 +40,8 @@ func (o *Once) Do(f func()) {
 	if o.done { // and always will be: there is nothing to take
 		touches = o.settled
 	}
-	pos := caller()
-	s := o.passAt(pos, racelab.Acquire, o.begin, o, touches)
+	line := caller(o.gate)
+	s := o.passAt(line, racelab.Acquire, o.begin, o, touches)
 	if o.done {
 		o.gate.Done(saw(false))
 		return
@@ -49,7 +49,7 @@ func (o *Once) Do(f func()) {
 	o.running, o.holder = true, s
 	o.gate.Done(saw(true))
 	defer func() {
-		o.passAt(pos, racelab.Release, o.end, nil, o.ends)
+		o.passAt(line, racelab.Release, o.end, nil, o.ends)
 		o.running, o.done = false, true
 		o.gate.Done(ok)
 	}()

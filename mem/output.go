@@ -33,33 +33,27 @@ func NewOutput(m *racelab.Memory, name string) *Output {
 // Print writes a message in parts, each of which is a step: Python's print
 // writes what it is given and then the end of the line.
 func (o *Output) Print(parts ...string) {
-	pos := ""
-	if o.gate != nil {
-		pos = caller()
-	}
+	line := caller(o.gate)
 	for _, part := range parts {
-		o.write(pos, part)
+		o.write(line, part)
 	}
 }
 
 // Write writes p at once, as one step. It returns len(p) and no error.
 func (o *Output) Write(p []byte) (int, error) {
-	pos := ""
-	if o.gate != nil {
-		pos = caller()
-	}
-	o.write(pos, string(p))
+	line := caller(o.gate)
+	o.write(line, string(p))
 	return len(p), nil
 }
 
-func (o *Output) write(pos, part string) {
+func (o *Output) write(line, part string) {
 	if o.gate == nil {
 		o.free.Lock()
 		defer o.free.Unlock()
 		o.text.WriteString(part)
 		return
 	}
-	o.passAt(pos, racelab.Store, "write "+textOf(part)+" to "+o.name, nil, o.writes)
+	o.passAt(line, racelab.Store, "write "+textOf(part)+" to "+o.name, nil, o.writes)
 	o.text.WriteString(part)
 	o.gate.Done(ok)
 }

@@ -53,11 +53,12 @@ func (rw *RWMutex) Lock() {
 		rw.free.Lock()
 		return
 	}
-	s := rw.pass(racelab.Acquire, rw.lock, (*unwritten)(rw), rw.locks)
+	line := caller(rw.gate)
+	s := rw.passAt(line, racelab.Acquire, rw.lock, (*unwritten)(rw), rw.locks)
 	rw.writing, rw.writer = true, s
 	if rw.readers > 0 {
 		rw.gate.Done(ok)
-		rw.pass(racelab.Acquire, rw.lock+goOn, (*unread)(rw), rw.locks)
+		rw.passAt(line, racelab.Acquire, rw.lock+goOn, (*unread)(rw), rw.locks)
 	}
 	rw.locked = true
 	rw.gate.Done(ok)

@@ -55,17 +55,24 @@ func (c *Chan[T]) Receiving(v *T, open *bool) Case {
 // Under control it is one step if a case can be done at once, and otherwise
 // two: the session waits, and goes on when another has come to one of the
 // channels.
-func Select(m *racelab.Memory, cases ...Case) int { return choose(m, caller(), true, cases) }
+func Select(m *racelab.Memory, cases ...Case) int {
+	if m == nil || m.Gate == nil {
+		return chooseFreely(true, cases)
+	}
+	return choose(m.Gate, caller(m.Gate), true, cases)
+}
 
 // TrySelect is Select if that needs no waiting; otherwise it returns -1: it is
 // Go's select with a default.
-func TrySelect(m *racelab.Memory, cases ...Case) int { return choose(m, caller(), false, cases) }
-
-func choose(m *racelab.Memory, pos string, waits bool, cases []Case) int {
+func TrySelect(m *racelab.Memory, cases ...Case) int {
 	if m == nil || m.Gate == nil {
-		return chooseFreely(waits, cases)
+		return chooseFreely(false, cases)
 	}
-	o := object{gate: m.Gate}
+	return choose(m.Gate, caller(m.Gate), false, cases)
+}
+
+func choose(gate racelab.MemoryGate, line string, waits bool, cases []Case) int {
+	o := object{gate: gate}
 	var texts []string
 	var touches []racelab.Touch
 	var first way
@@ -86,7 +93,7 @@ func choose(m *racelab.Memory, pos string, waits bool, cases []Case) int {
 	if waits && first == nil {
 		text, latch = "select nothing", never{}
 	}
-	op := racelab.Op{Kind: kind, Text: text, Latch: latch, Touches: touches, Pos: pos}
+	op := racelab.Op{Kind: kind, Text: text, Latch: latch, Touches: touches, Pos: line}
 	if len(texts) > 1 {
 		op.Cases = func() int { return len(readyAmong(cases)) }
 	}
@@ -114,7 +121,7 @@ func choose(m *racelab.Memory, pos string, waits bool, cases []Case) int {
 			c.way.offer(w, i)
 		}
 	}
-	o.wait(pos, text, w)
+	o.wait(line, text, w)
 	met := cases[w.chosen].way
 	if met.broken(w) {
 		o.gate.Misused(sendOnClosed)

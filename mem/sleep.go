@@ -14,7 +14,7 @@ func Sleep(m *racelab.Memory, d time.Duration) {
 		time.Sleep(d)
 		return
 	}
-	m.Gate.Pass(racelab.Op{Kind: racelab.Sleep, Text: "sleep " + d.String(), Wakes: m.Gate.Now() + d, Pos: caller()})
+	m.Gate.Pass(racelab.Op{Kind: racelab.Sleep, Text: "sleep " + d.String(), Wakes: m.Gate.Now() + d, Pos: caller(m.Gate)})
 	m.Gate.Done(ok)
 }
 
@@ -25,7 +25,7 @@ func Gosched(m *racelab.Memory) {
 		runtime.Gosched()
 		return
 	}
-	m.Gate.Pass(racelab.Op{Kind: racelab.Yield, Text: "yield", Pos: caller()})
+	m.Gate.Pass(racelab.Op{Kind: racelab.Yield, Text: "yield", Pos: caller(m.Gate)})
 	m.Gate.Done(ok)
 }
 
@@ -39,6 +39,6 @@ func Go(m *racelab.Memory, f func()) {
 	case m.Gate == nil:
 		m.Go(f)
 	default:
-		m.Gate.Go(racelab.Op{Kind: racelab.Spawn, Text: "go", Pos: caller()}, f)
+		m.Gate.Go(racelab.Op{Kind: racelab.Spawn, Text: "go", Pos: caller(m.Gate)}, f)
 	}
 }

@@ -79,12 +79,12 @@ func (g *WaitGroup) Go(f func()) {
 		})
 		return
 	}
-	pos := caller()
-	g.passAt(pos, racelab.Signal, "add 1 to "+g.name, nil, g.adds)
+	line := caller(g.gate)
+	g.passAt(line, racelab.Signal, "add 1 to "+g.name, nil, g.adds)
 	g.add(1)
-	g.gate.Go(racelab.Op{Kind: racelab.Spawn, Text: g.spawn, Pos: pos}, func() {
+	g.gate.Go(racelab.Op{Kind: racelab.Spawn, Text: g.spawn, Pos: line}, func() {
 		f()
-		g.passAt(pos, racelab.Signal, g.done, nil, g.ends)
+		g.passAt(line, racelab.Signal, g.done, nil, g.ends)
 		g.add(-1)
 	})
 }
@@ -95,14 +95,15 @@ func (g *WaitGroup) Wait() {
 		g.free.Wait()
 		return
 	}
-	g.pass(racelab.Acquire, g.wait, nil, g.waits)
+	line := caller(g.gate)
+	g.passAt(line, racelab.Acquire, g.wait, nil, g.waits)
 	if g.count != 0 {
 		if g.waiting == nil {
 			g.waiting = &round{}
 		}
 		mine := g.waiting
 		g.gate.Done(ok)
-		g.pass(racelab.Acquire, g.wait+goOn, mine, g.waits)
+		g.passAt(line, racelab.Acquire, g.wait+goOn, mine, g.waits)
 		if g.count != 0 {
 			g.gate.Misused("sync: WaitGroup is reused before previous Wait has returned")
 		}

@@ -23,20 +23,22 @@ type Engine struct {
 	// own code, without anybody's being waited for: then control is lost.
 	StepLimit time.Duration
 	// Steps is how many a run may have: then it is taken to have no end.
-	Steps   int
-	loop    *loop         // of sessions that have nothing but shared memory
-	seats   []*seat       // of theirs, to be used again
-	ran     bool          // it has directed a run
-	stray   atomic.Bool   // a goroutine that is no session has come when its run was over
-	choices int           // the most that a run has had
-	events  int           // the same
-	patient time.Duration // how long a session waits until it looks for a deadlock that it closes
+	Steps    int
+	loop     *loop         // of sessions that have nothing but shared memory
+	together bool          // it is the loop that directs
+	trail    trail         // at its beginning, for those sessions
+	seats    []*seat       // of theirs, to be used again
+	ran      bool          // it has directed a run
+	stray    atomic.Bool   // a goroutine that is no session has come when its run was over
+	choices  int           // the most that a run has had
+	events   int           // the same
+	patient  time.Duration // how long a session waits until it looks for a deadlock that it closes
 }
 
 // NewEngine prepares for directing runs in a world; with none, of sessions that
 // have nothing but shared memory.
 func NewEngine(w racelab.World, d racelab.Dialect, l racelab.Level) *Engine {
-	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, beat: time.NewTicker(beat), patient: 2 * time.Millisecond, StepLimit: 30 * time.Second, Steps: 2000}
+	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, trail: newTrail(), beat: time.NewTicker(beat), patient: 2 * time.Millisecond, StepLimit: 30 * time.Second, Steps: 2000}
 }
 
 // Wait makes sessions wait longer before they look for deadlocks, in this

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,99 +15,108 @@ import (
 // take turns, as coroutines. It is not the caller's own, so that it can be left
 // behind with a session that does not come back.
 type loop struct {
-	engine *Engine
-	runs   chan *Director
-	ended  chan ending
-	stop   chan struct{}
-	both   sync.WaitGroup // the loop and its watcher
+	jobs  chan func() error
+	ended chan ending
+	stop  chan struct{}
+	both  sync.WaitGroup // the loop and its watcher
 
-	last *Director // whose run is over, and whose memory can be used again
+	run  *Director        // that is on
+	ctx  *context.Context // its own, which tells it from others
+	last *Director        // whose run is over, and whose memory can be used again
 
-	ctx    atomic.Pointer[context.Context] // of the latest run
-	active atomic.Pointer[context.Context] // the same while it is on and its end has not been told
-	seat   atomic.Pointer[seat]            // whose code runs
-	player atomic.Pointer[player]          // that plays it
+	active atomic.Pointer[context.Context] // of the run that is on, while its end has not been told
+	player atomic.Pointer[player]          // whose code runs
 	turns  atomic.Int64
 }
 
-// An ending is how a run has ended.
+// An ending is how a job has ended.
 type ending struct {
 	err  error
 	left bool // by its watcher: the loop and the director are of no more use
 }
 
-// takeTurns runs the sessions of a director as coroutines.
-func (e *Engine) takeTurns(ctx context.Context, d *Director) error {
-	if err := ctx.Err(); err != nil {
-		return err
+// Together calls do, which may direct one run after another. If their sessions
+// have nothing but shared memory, it is called in another goroutine, to which
+// each run would have to be handed over otherwise. That one is left behind if a
+// session does not come back; then nothing of do goes on.
+func (e *Engine) Together(do func() error) error {
+	if e.World != nil || e.together {
+		return do()
 	}
 	if e.loop == nil {
-		l := &loop{engine: e, runs: make(chan *Director), ended: make(chan ending), stop: make(chan struct{})}
+		l := &loop{jobs: make(chan func() error), ended: make(chan ending), stop: make(chan struct{})}
 		limit := e.StepLimit
-		l.both.Go(l.direct)
+		l.both.Go(l.work)
 		l.both.Go(func() { l.watch(limit) })
 		e.loop = l
 	}
 	l := e.loop
-	d.loop, l.last = l, nil
-	l.ctx.Store(&ctx)
-	l.active.Store(&ctx)
-	l.runs <- d
+	e.together = true
+	l.jobs <- do
 	end := <-l.ended
+	e.together = false
 	if end.left { // also if it has come to its end meanwhile
+		d := l.run
 		d.mu.Lock()
 		d.ended.Store(true)
 		d.mu.Unlock()
-		e.loop = nil
+		e.loop, e.trail = nil, newTrail()
 		l.close()
-		return end.err
 	}
-	l.last = d
 	return end.err
 }
 
-// close ends the loop when its run is over, if it ever is.
+// close ends the loop when its job is over, if it ever is.
 func (l *loop) close() {
-	close(l.runs)
+	close(l.jobs)
 	close(l.stop)
 }
 
-// direct directs one run after another.
-func (l *loop) direct() {
-	var d *Director
+// work does one job after another.
+func (l *loop) work() {
+	exits := true
 	defer func() {
-		if d != nil {
-			l.exit(d)
+		if exits {
+			l.exit()
 		}
 	}()
-	for d = range l.runs {
-		ctx := l.ctx.Load()
-		err := d.takeTurns(*ctx)
-		d.dismissInTurn()
-		left := !l.active.CompareAndSwap(ctx, nil)
-		for _, s := range d.seats {
-			switch {
-			case s.player == nil:
-			case left:
-				s.player.close()
-			default:
-				l.engine.idle = append(l.engine.idle, s.player)
-			}
-		}
-		d = nil
-		if left {
-			return // nobody waits for this run any more
-		}
-		l.ended <- ending{err: err}
+	for do := range l.jobs {
+		l.ended <- ending{err: do()}
 	}
+	exits = false
+}
+
+// takeTurns runs the sessions of a director as coroutines.
+func (e *Engine) takeTurns(ctx context.Context, d *Director) error {
+	switch err := ctx.Err(); {
+	case err != nil:
+		return err
+	case !e.together:
+		return e.Together(func() error { return e.takeTurns(ctx, d) })
+	}
+	l := e.loop
+	d.loop, l.run, l.ctx, l.last = l, d, &ctx, nil
+	l.active.Store(&ctx)
+	err := d.takeTurns(ctx)
+	d.dismissInTurn()
+	if !l.active.CompareAndSwap(&ctx, nil) {
+		runtime.Goexit() // nobody waits for this run any more
+	}
+	for _, s := range d.seats {
+		if s.player != nil {
+			e.idle = append(e.idle, s.player)
+		}
+	}
+	l.last = d
+	return err
 }
 
 // exit ends a run whose session has ended its goroutine, and so this one, too:
-// that is what a coroutine passes on.
-func (l *loop) exit(d *Director) {
-	s := l.seat.Load()
+// that is what a coroutine passes on. Or the run was left, and its loop ends.
+func (l *loop) exit() {
+	d, s := l.run, l.player.Load().seat
 	s.state = done
-	if l.active.CompareAndSwap(l.ctx.Load(), nil) {
+	if l.active.CompareAndSwap(l.ctx, nil) {
 		defer func() { l.ended <- ending{exited(s), true} }()
 	}
 	d.dismissInTurn()
@@ -149,7 +159,7 @@ func (l *loop) watch(limit time.Duration) {
 			continue // or it has just ended
 		}
 		if err == nil { // the run is ours now, and with it its seats
-			err = fmt.Errorf("%w: session %s %s", ErrStalled, l.seat.Load().script.Session, stalled)
+			err = fmt.Errorf("%w: session %s %s", ErrStalled, p.seat.script.Session, stalled)
 		}
 		l.ended <- ending{err, true}
 		return
@@ -161,6 +171,9 @@ func (l *loop) watch(limit time.Duration) {
 func (d *Director) takeTurns(ctx context.Context) error {
 	for i := 0; i < len(d.seats); i++ { // there may be more of them while they start
 		if d.seats[i].player == nil {
+			if !d.looks {
+				d.seats[i].trail = d.engine.trail
+			}
 			d.enterStage(ctx, d.seats[i])
 		}
 	}
@@ -200,7 +213,6 @@ func (d *Director) enterStage(ctx context.Context, s *seat) {
 func (d *Director) resume(s *seat) {
 	for {
 		d.current = s
-		d.loop.seat.Store(s)
 		d.loop.player.Store(s.player)
 		d.loop.turns.Add(1)
 		s.player.resume()

@@ -29,6 +29,15 @@ func (d *Director) Pass(op racelab.Op) (id racelab.SessionID, nth int) {
 	return s.script.Session, s.passed.Case
 }
 
+// Line implements racelab.MemoryGate.
+func (d *Director) Line() *string {
+	if s := d.current; s != nil && s.trail.at != nil && !d.isOver() {
+		return &s.trail.at.line
+	}
+	d.line = ""
+	return &d.line
+}
+
 // caller is the session whose own code runs.
 func (d *Director) caller() *seat {
 	if d.isOver() {
@@ -63,6 +72,7 @@ func (d *Director) done(r racelab.Result, why string) {
 	if s.player.jobs == nil {
 		d.log(racelab.Event{Kind: racelab.Left, Op: s.op, Result: r, What: why})
 		s.state = ownCode
+		s.trail.saw(s.op.Text, r.Value)
 		return
 	}
 	s.why = why
@@ -98,7 +108,10 @@ func (d *Director) Go(op racelab.Op, body func()) {
 		}
 		d.current = s
 	}
+	here := s.trail
 	d.Done(racelab.Result{Class: racelab.OK, Value: string(child.script.Session)})
+	s.trail = here
+	s.trail.saw(op.Text, nil) // and not that name
 }
 
 // bear makes the seat of a session that another starts: its first is Aa, and
@@ -117,7 +130,7 @@ func (d *Director) bear(parent *seat, body func()) *seat {
 		body()
 		return racelab.Result{Class: racelab.OK}, ""
 	}
-	child := &seat{script: Script{Session: id, Calls: []Call{{ID: id.Call(1), Run: run}}}, parent: parent, root: parent.rootCall()}
+	child := &seat{script: Script{Session: id, Calls: []Call{{ID: id.Call(1), Run: run}}}, parent: parent, root: parent.rootCall(), trail: parent.trail}
 	at := slices.Index(d.seats, parent) + 1
 	for at < len(d.seats) && d.seats[at].descends(parent) {
 		at++
@@ -127,4 +140,9 @@ func (d *Director) bear(parent *seat, body func()) *seat {
 }
 
 // Now implements racelab.MemoryGate.
-func (d *Director) Now() time.Duration { return d.now }
+func (d *Director) Now() time.Duration {
+	if s := d.current; s != nil {
+		s.trail.saw("now", int64(d.now))
+	}
+	return d.now
+}

@@ -80,6 +80,7 @@ func (d *Director) play(ctx context.Context, s *seat) {
 			return
 		}
 		s.call = c.ID
+		s.trail.begins(c.ID)
 		op := racelab.Op{Session: s.script.Session, Call: c.ID}
 		d.log(racelab.Event{Kind: racelab.Called, Op: op})
 		r, why := c.Run(ctx)

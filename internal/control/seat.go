@@ -46,6 +46,7 @@ type seat struct {
 	parkedAt int            // how many decisions there had been
 	misused  string         // what has ended it
 	passed   racelab.Op     // of shared memory: that is being done
+	trail    trail          // of shared memory alone: where in its code it is
 	why      string         // what came of it, if it broke
 
 	began map[racelab.ConnID]bool   // connections in a transaction
