@@ -100,10 +100,12 @@ func (c *Conflicts) Add(h racelab.History) {
 
 // note notes that one operation ran before a conflicting one.
 func (c *Conflicts) note(first, then OpName) {
-	if first.Session < then.Session {
-		c.orders[Pair{first, then}] |= 1
-	} else {
-		c.orders[Pair{then, first}] |= 2
+	pair, order := Pair{first, then}, uint8(1)
+	if first.Session >= then.Session {
+		pair, order = Pair{then, first}, 2
+	}
+	if known := c.orders[pair]; known&order == 0 {
+		c.orders[pair] = known | order
 	}
 }
 

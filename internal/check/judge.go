@@ -44,12 +44,13 @@ var ErrStopped = errors.New("not all serial orders were run")
 
 // A Judgement is what one run comes to.
 type Judgement struct {
-	Violated bool   // by what it came to
-	Broken   bool   // an invariant does not hold
-	Serial   bool   // a serial order that was run explains it
-	Aborted  int    // calls that were aborted
-	Deadlock bool   // one of them as a deadlock's victim, or the sessions ended in one
-	Why      string // it is violated
+	Violated bool            // by what it came to
+	Broken   bool            // an invariant does not hold
+	Serial   bool            // a serial order that was run explains it
+	Aborted  int             // calls that were aborted
+	Failed   []racelab.Class // how calls ended that were not OK
+	Deadlock bool            // one of them as a deadlock's victim, or the sessions ended in one
+	Why      string          // it is violated
 	Outcome  Outcome
 	Races    []Race // a finding whatever it came to
 }
@@ -140,7 +141,11 @@ const mostJudged = 1000
 func (j *Judge) judge(ctx context.Context, h racelab.History) (Judgement, error) {
 	read := readingOf(h, j.Scenario, j.initial)
 	v := Judgement{Outcome: read.outcome()}
-	for _, r := range v.Outcome.Calls {
+	for _, id := range v.Outcome.all() {
+		r := v.Outcome.Calls[id]
+		if r.Class != racelab.OK {
+			v.Failed = append(v.Failed, r.Class)
+		}
 		if r.Class.Aborted() {
 			v.Aborted++
 		}

@@ -21,6 +21,7 @@ type Outcome struct {
 	Calls map[racelab.CallID]racelab.Result
 	Texts map[racelab.CallID]string // of their results
 	State string
+	Text  string // of it all
 }
 
 // OutcomeOf reads the outcome of a scenario's run that began with a state.
@@ -81,6 +82,7 @@ func readingOf(h racelab.History, s *racelab.Scenario, initial racelab.State) re
 func (r reading) outcome() Outcome {
 	o := Outcome{Calls: r.calls}
 	o.Texts, o.State = r.print(o.all())
+	o.Text = o.Results(nil) + "|" + o.State
 	return o
 }
 

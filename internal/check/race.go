@@ -105,6 +105,7 @@ type raceReader struct {
 	clocks   []clock // by session
 	values   []raced
 	races    []Race
+	latest   []Race // that were returned
 	names    map[OpName]string
 }
 
@@ -145,16 +146,20 @@ type use struct {
 	event       int
 }
 
-// read returns the races of a run.
+// read returns the races of a run. They are not to be changed: runs in a row
+// that have the same ones share them.
 func (r *raceReader) read(events []racelab.Event) []Race {
-	r.events, r.races = events, nil
+	r.events, r.races = events, r.races[:0]
 	r.sessions, r.clocks, r.values = r.sessions[:0], r.clocks[:0], r.values[:0]
 	for i := range events {
 		if events[i].Kind == racelab.Left {
 			r.step(i, &events[i])
 		}
 	}
-	return r.races
+	if !slices.Equal(r.races, r.latest) {
+		r.latest = slices.Clone(r.races)
+	}
+	return r.latest
 }
 
 // session returns the position of a session.

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/check"
@@ -46,7 +47,9 @@ type Runner func(context.Context, Plan) (racelab.History, error)
 // A Search is what to search, and how far.
 type Search struct {
 	Runners []Runner // one a worker, each with a database of its own
-	Judge   *check.Judge
+	// Together is where several runs of a worker cost least; nil is anywhere.
+	Together func(worker int, do func() error) error
+	Judge    *check.Judge
 	// Relation tells which steps may be exchanged: then one of the schedules
 	// that differ in nothing else is run. nil runs them all.
 	Relation *check.Relation
@@ -306,31 +309,34 @@ func (s *Search) runAll(ctx context.Context, todos []todo, known *recall) (histo
 			plans[i].Events, s.spare = s.spare[n-1], s.spare[:n-1]
 		}
 	}
-	next := make(chan int)
+	for i, t := range todos {
+		var ok bool
+		histories[i], ok = known.find(t)
+		fresh[i] = !ok
+	}
+	var next atomic.Int64
 	var workers sync.WaitGroup
-	for _, run := range s.Runners {
+	for n, run := range s.Runners {
+		work := func() (err error) {
+			for i := next.Add(1) - 1; int(i) < len(todos) && err == nil && ctx.Err() == nil; i = next.Add(1) - 1 {
+				if fresh[i] {
+					histories[i], err = run(ctx, plans[i])
+				}
+			}
+			return err
+		}
 		workers.Go(func() {
-			for i := range next {
-				if context.Cause(ctx) != nil {
-					continue
-				}
-				var err error
-				if histories[i], err = run(ctx, plans[i]); err != nil {
-					cancel(err) // what one worker cannot run the others need not
-				}
+			err := error(nil)
+			if s.Together == nil {
+				err = work()
+			} else {
+				err = s.Together(n, work)
+			}
+			if err != nil {
+				cancel(err) // what one worker cannot run the others need not
 			}
 		})
 	}
-	for i, t := range todos {
-		h, ok := known.find(t)
-		if ok {
-			histories[i] = h
-			continue
-		}
-		fresh[i] = true
-		next <- i
-	}
-	close(next)
 	workers.Wait()
 	return histories, fresh, context.Cause(ctx)
 }

@@ -127,8 +127,13 @@ func decisionsOf(h racelab.History) []decision {
 // ScheduleOf returns the whole schedule that a run has followed.
 func ScheduleOf(h racelab.History) racelab.Schedule {
 	var s racelab.Schedule
-	for _, d := range decisionsOf(h) {
-		s = append(s, d.chosen)
+	for i := range h.Events {
+		if c, ok := h.Events[i].Choice(); ok {
+			if s == nil {
+				s = make(racelab.Schedule, 0, len(h.Events)/2) // most operations go in and come out
+			}
+			s = append(s, c)
+		}
 	}
 	return s
 }
@@ -305,6 +310,9 @@ func (r *recall) add(h racelab.History) {
 
 // find returns the run that a todo's would be.
 func (r *recall) find(t todo) (racelab.History, bool) {
+	if len(r.runs) == 0 {
+		return racelab.History{}, false
+	}
 	schedule, then := t.schedule(), t.onward()
 	for i, decisions := range r.runs {
 		if len(decisions) < len(schedule) {

@@ -32,8 +32,7 @@ func countsOf(all []OutcomeCount) Outcomes {
 
 // Add counts a run.
 func (o *Outcomes) Add(v check.Judgement) {
-	results := v.Outcome.Results(nil)
-	text := results + "|" + v.Outcome.State
+	text := v.Outcome.Text
 	at, ok := o.at[text]
 	if !ok {
 		if o.at == nil {
@@ -41,7 +40,7 @@ func (o *Outcomes) Add(v check.Judgement) {
 		}
 		at = len(o.All)
 		o.at[text] = at
-		o.All = append(o.All, OutcomeCount{State: v.Outcome.State, Results: results, Serial: v.Serial, Broken: v.Broken})
+		o.All = append(o.All, OutcomeCount{State: v.Outcome.State, Results: v.Outcome.Results(nil), Serial: v.Serial, Broken: v.Broken})
 	}
 	o.All[at].Count++
 }

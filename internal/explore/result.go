@@ -62,24 +62,22 @@ func (r *result) add(ctx context.Context, h racelab.History) error {
 	if v.Deadlock {
 		r.Deadlocked++
 	}
-	for _, result := range v.Outcome.Calls {
-		if result.Class != racelab.OK {
-			r.Classes[result.Class]++
-		}
+	for _, class := range v.Failed {
+		r.Classes[class]++
 	}
 	r.note(h, v.Races)
 	r.outcomes.Add(v)
 	r.Outcomes = r.outcomes.All
 
 	preempted, switches := measured(h)
-	if r.mayBeWitness(v, preempted) {
-		if f := findingOf(h, v); r.Witness == nil || simpler(*f, *r.Witness) {
-			r.Witness = f
+	if r.mayBeWitness(v, preempted, switches) {
+		if f := findingOf(h, v); r.Witness == nil || simpler(f, *r.Witness) {
+			r.Witness = f.kept()
 		}
 	}
 	if !v.Violated {
 		if r.Passing == nil || switches > r.Passing.Schedule.Switches() {
-			r.Passing = findingOf(h, v)
+			r.Passing = findingOf(h, v).kept()
 		}
 		return nil
 	}
@@ -104,14 +102,18 @@ func (r *result) note(h racelab.History, races []check.Race) {
 
 // mayBeWitness reports whether a run may be a better witness than the one there
 // is.
-func (r *result) mayBeWitness(v check.Judgement, preempted int) bool {
+func (r *result) mayBeWitness(v check.Judgement, preempted, switches int) bool {
 	switch {
 	case v.Severity() == 0:
 		return false
-	case r.Witness == nil || v.Severity() > r.Witness.Judgement.Severity():
+	case r.Witness == nil:
 		return true
 	}
-	return v.Severity() == r.Witness.Judgement.Severity() && preempted <= r.Witness.Preempted
+	return cmp.Or(
+		cmp.Compare(r.Witness.Judgement.Severity(), v.Severity()),
+		cmp.Compare(preempted, r.Witness.Preempted),
+		cmp.Compare(switches, r.Witness.Schedule.Switches()),
+	) <= 0
 }
 
 // forget takes back all counts but that of the serial runs.
@@ -120,11 +122,17 @@ func (r *result) forget() {
 	r.outcomes, r.conflicts = Outcomes{}, check.Conflicts{}
 }
 
-// findingOf keeps a run, whose own memory the next one may use.
-func findingOf(h racelab.History, v check.Judgement) *Finding {
-	h.Events = slices.Clone(h.Events)
+// findingOf makes a finding of a run.
+func findingOf(h racelab.History, v check.Judgement) Finding {
 	preempted, _ := measured(h)
-	return &Finding{Schedule: ScheduleOf(h), History: h, Judgement: v, Preempted: preempted}
+	return Finding{Schedule: ScheduleOf(h), History: h, Judgement: v, Preempted: preempted}
+}
+
+// kept is a finding with events of its own: the next run may use the memory of
+// this one.
+func (f Finding) kept() *Finding {
+	f.History.Events = slices.Clone(f.History.Events)
+	return &f
 }
 
 // simpler orders findings: the more severe, then fewer preemptions, then fewer switches, then fewer

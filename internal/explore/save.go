@@ -420,7 +420,7 @@ func (s *Search) resume(ctx context.Context, r *result, f Frontier) error {
 		if err == nil && (v.Severity() < least || v.Severity() > most) {
 			err = fmt.Errorf("run %s again: it comes to something else now", schedule)
 		}
-		return findingOf(h, v), err
+		return findingOf(h, v).kept(), err
 	}
 	var err error
 	if r.Witness, err = again(p.Witness, 1, 2); err != nil {

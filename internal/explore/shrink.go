@@ -112,7 +112,7 @@ func (x *shrinking) try(ctx context.Context, judge *check.Judge, schedule racela
 	if v.Deadlock && !x.best.Judgement.Deadlock {
 		return false, nil // who is left waits for one who is gone: that is another finding
 	}
-	f := *findingOf(h, v)
+	f := findingOf(h, v)
 	f.Calls = calls
 	if len(f.Calls) == len(x.best.Calls) && !simpler(f, x.best) {
 		return false, nil

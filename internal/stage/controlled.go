@@ -177,11 +177,20 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 	}
 	h.Events, err = d.Run(ctx, c.scriptsOf(p), p.Schedule)
 	if err != nil {
-		c.now = present{} // a session that was left behind may still have this one
+		c.now = present{} // a session that was left behind may still have it
 		return h, err
 	}
 	h.Final, err = finalState(ctx, c.world, c.now.processes)
 	return h, err
+}
+
+// together calls do where the cell's runs cost least.
+func (c *Cell) together(do func() error) error {
+	err := c.engine.Together(do)
+	if err != nil {
+		c.now = present{} // as above: do was left behind with it
+	}
+	return err
 }
 
 // scriptsOf are the scripts with the calls that a plan wants.
@@ -227,9 +236,11 @@ func noTime(context.Context) error { return nil }
 
 // Search prepares a search for violations of the selection over cells.
 func (s Selection) Search(cells []*Cell) *explore.Search {
-	search := &explore.Search{Unfit: func(err error) bool {
+	search := &explore.Search{}
+	search.Together = func(worker int, do func() error) error { return cells[worker].together(do) }
+	search.Unfit = func(err error) bool {
 		return Diverged(err) || LostControl(err) || errors.Is(err, control.ErrLate)
-	}}
+	}
 	search.Judge = &check.Judge{
 		Scenario: s.Scenario, Calls: cells[0].Calls(),
 		Serial: func(ctx context.Context, order []racelab.CallID, start racelab.Schedule) (racelab.History, error) {

@@ -46,33 +46,39 @@ func counted(locked bool) *racelab.Scenario {
 	}
 }
 
-// BenchmarkMemory runs all schedules of small programs that have nothing but
-// shared memory, one after another, on one core: only runs them, and judges them
-// too.
+// BenchmarkMemory runs schedules of small programs that have nothing but shared
+// memory, on one core: only runs them, one after another, or searches them as a
+// sample, which judges each and looks for data races.
 func BenchmarkMemory(b *testing.B) {
 	for _, locked := range []bool{false, true} {
-		for _, judged := range []bool{false, true} {
-			name := map[bool]string{false: "counter", true: "five steps with a mutex"}[locked]
-			b.Run(name+map[bool]string{false: "", true: ", judged"}[judged], func(b *testing.B) {
-				scenario := counted(locked)
-				_, cells, schedules := openCells(b, memory.Engine, scenario, 1)
-				search := openSearch(b, scenario, cells)
-				next := 0
-				var events []racelab.Event
-				b.ReportAllocs()
-				for b.Loop() {
-					h, err := cells[0].Run(b.Context(), explore.Plan{Schedule: schedules[next], Events: events})
-					events = h.Events
-					if err == nil && judged {
-						_, err = search.Judge.Judge(b.Context(), h)
-					}
-					if err != nil {
-						b.Fatal(err)
-					}
-					next = (next + 1) % len(schedules)
-				}
-				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "schedules/s")
-			})
+		name := map[bool]string{false: "counter", true: "five steps with a mutex"}[locked]
+		scenario := counted(locked)
+		report := func(b *testing.B, err error) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "schedules/s")
 		}
+		b.Run(name+", run", func(b *testing.B) {
+			_, cells, schedules := openCells(b, memory.Engine, scenario, 1)
+			search := openSearch(b, scenario, cells)
+			b.ReportAllocs()
+			report(b, search.Together(0, func() (err error) {
+				var h racelab.History
+				for next := 0; b.Loop() && err == nil; next = (next + 1) % len(schedules) {
+					h, err = cells[0].Run(b.Context(), explore.Plan{Schedule: schedules[next], Events: h.Events})
+				}
+				return err
+			}))
+		})
+		b.Run(name+", searched", func(b *testing.B) {
+			_, cells, _ := openCells(b, memory.Engine, scenario, 1)
+			search := openSearch(b, scenario, cells)
+			search.Random, search.Seed = b.N, 1
+			b.ReportAllocs()
+			b.ResetTimer()
+			_, err := search.Run(b.Context())
+			report(b, err)
+		})
 	}
 }
