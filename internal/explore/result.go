@@ -138,13 +138,15 @@ func (f Finding) kept() *Finding {
 // simpler orders findings: the more severe, then fewer preemptions, then fewer switches, then fewer
 // steps, then the schedule's text.
 func simpler(a, b Finding) bool {
-	return cmp.Or(
+	if c := cmp.Or(
 		cmp.Compare(b.Judgement.Severity(), a.Judgement.Severity()),
 		cmp.Compare(a.Preempted, b.Preempted),
 		cmp.Compare(a.Schedule.Switches(), b.Schedule.Switches()),
 		cmp.Compare(len(a.Schedule), len(b.Schedule)),
-		cmp.Compare(a.Schedule.String(), b.Schedule.String()),
-	) < 0
+	); c != 0 {
+		return c < 0
+	}
+	return !slices.Equal(a.Schedule, b.Schedule) && a.Schedule.String() < b.Schedule.String()
 }
 
 func (r *result) finish(complete bool) Report {
