@@ -91,9 +91,9 @@ func (o exploreOutcome) kind() string {
 
 // outcomeLine says what calls returned and the state they left, if there is one.
 func outcomeLine(results, state string) string {
-	line := printable(cmp.Or(results, "no call returned"))
+	line := plain(cmp.Or(results, "no call returned"))
 	if state != "" {
-		line += "; " + printable(state)
+		line += "; " + plain(state)
 	}
 	return line
 }
@@ -116,13 +116,13 @@ func raceReports(what chosen, f *controlFlags, races []stage.Race) []raceReport 
 
 // printRaces lists data races, but for what the verdict has said.
 func printRaces(b *strings.Builder, races []raceReport, said string) {
-	races = slices.DeleteFunc(slices.Clone(races), func(r raceReport) bool { return strings.Contains(said, printable(r.Prose)) })
+	races = slices.DeleteFunc(slices.Clone(races), func(r raceReport) bool { return strings.Contains(said, plain(r.Prose)) })
 	for i, race := range races {
 		if i == 4 {
 			b.WriteString(item("", fmt.Sprintf("and %d more, of other lines", len(races)-i)))
 			break
 		}
-		b.WriteString(item(first(i == 0, "races"), printable(race.Prose)))
+		b.WriteString(item(first(i == 0, "races"), race.Prose))
 	}
 }
 
@@ -219,7 +219,7 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 		fmt.Fprintf(&b, "go on    %s\n", next)
 	}
 	if r.Accepted {
-		fmt.Fprintf(&b, "accepted in %s\n", printable(f.baseline))
+		fmt.Fprintf(&b, "accepted in %s\n", plain(f.baseline))
 	}
 	switch why := f.refuseTrials(r.Verdict); {
 	case why != "":
@@ -262,7 +262,7 @@ func exploreVerdict(r exploreReport) string {
 		}
 		return line + fmt.Sprintf(", replayed %d/%d", r.Witness.Replays.OK, r.Witness.Replays.Of)
 	case racelab.Unknown:
-		return "unknown: " + printable(*r.Reason)
+		return "unknown: " + plain(*r.Reason)
 	}
 	line := "all " + count(r.Schedules, "schedule")
 	switch {
@@ -318,9 +318,9 @@ func castOf(sessions int, only []racelab.SessionID) string {
 // violatedBy names the anomaly, if it has a name, and says why.
 func violatedBy(anomalies []stage.Anomaly, why string) string {
 	if len(anomalies) == 0 {
-		return "violated: " + printable(why)
+		return "violated: " + plain(why)
 	}
-	return "violated: " + strings.ReplaceAll(string(anomalies[0].Name), "-", " ") + ": " + printable(why)
+	return "violated: " + strings.ReplaceAll(string(anomalies[0].Name), "-", " ") + ": " + plain(why)
 }
 
 func searchedLine(r exploreReport) string {
@@ -357,7 +357,7 @@ func controlledDrawing(w io.Writer, x stage.Explored) string {
 	a, ok := x.Explain()
 	text := picture.Text(*x.Witness, a.Marks, options(w)) + "\n"
 	if ok {
-		text += printable(wrap(a.Prose, 78)) + "\n\n"
+		text += wrap(a.Prose, 78) + "\n\n"
 	}
 	return text
 }

@@ -100,7 +100,7 @@ func printReplay(w io.Writer, what chosen, r replayReport, x stage.Explored) err
 		said = violatedBy(r.Anomalies, *r.Reason)
 		fmt.Fprintf(&b, "%s  %s\n", strong(w, "verdict"), said)
 	default:
-		fmt.Fprintf(&b, "%s  %s: %s\n", strong(w, "verdict"), r.Verdict, printable(*r.Reason))
+		fmt.Fprintf(&b, "%s  %s: %s\n", strong(w, "verdict"), r.Verdict, plain(*r.Reason))
 	}
 	printRaces(&b, r.Races, said)
 	fmt.Fprintf(&b, "outcome  %s\n", outcomeLine(r.Outcome.Results, r.Outcome.State))

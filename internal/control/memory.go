@@ -2,7 +2,7 @@ package control
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"runtime"
 	"slices"
 	"strings"
@@ -78,7 +78,7 @@ func (d *Director) Misused(message string) {
 	panic(misuse(message))
 }
 
-func misuse(message string) error { return fmt.Errorf("%w: %s", racelab.ErrMisused, message) }
+func misuse(message string) error { return errors.New("misuse: " + message) }
 
 // Go implements racelab.MemoryGate.
 func (d *Director) Go(op racelab.Op, body func()) {
