@@ -3,6 +3,7 @@ package racelab
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -114,8 +115,20 @@ func (m *Memory) State() State {
 // A Touch is what an operation does to a value of shared memory. Two
 // operations may be exchanged if they touch nothing in common, or only read it.
 type Touch struct {
-	Object string // the value's name
+	Object string // the value's name, or that of a part of it
 	Mode   TouchMode
+}
+
+// PartOf names a part of a value that is touched by itself, such as a place in a
+// channel's buffer. No program has a name for it: people are told the value's.
+func PartOf(value, part string) string { return value + partOf + part }
+
+const partOf = "\x00" // which stands in no name that somebody gives
+
+// Value is the name of the value that is touched, wholly or in part.
+func (t Touch) Value() string {
+	value, _, _ := strings.Cut(t.Object, partOf)
+	return value
 }
 
 // A TouchMode is a set of ways to touch a value.

@@ -2,6 +2,7 @@ package mem
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/racelab/racelab"
@@ -16,12 +17,13 @@ type way interface {
 	real() reflect.SelectCase
 	received(v reflect.Value, open bool)
 
+	channel() string // its name
 	text() string
 	touches() []racelab.Touch
 	// ready reports whether it needs no waiting, and try takes it then.
 	ready() bool
 	try(touches []racelab.Touch) bool
-	newWait(several bool) *wait
+	newWait(several bool, channels ...string) *wait
 	offer(w *wait, at int)
 	// broken reports whether what has ended the wait makes it misuse.
 	broken(w *wait) bool
@@ -107,7 +109,13 @@ func choose(m *racelab.Memory, pos string, waits bool, cases []Case) int {
 		o.gate.Done(saw(false))
 		return -1
 	}
-	w := first.newWait(len(texts) > 1)
+	var channels []string
+	for _, c := range cases {
+		if c.way != nil && !slices.Contains(channels, c.way.channel()) {
+			channels = append(channels, c.way.channel())
+		}
+	}
+	w := first.newWait(len(texts) > 1, channels...)
 	touches[3] = w.comes()
 	for i, c := range cases {
 		if c.way != nil {

@@ -21,7 +21,7 @@ func object(op racelab.Op) string {
 	if len(op.Touches) == 0 {
 		return op.Text
 	}
-	return op.Touches[0].Object
+	return op.Touches[0].Value()
 }
 
 // share reports whether two operations are about the same value. What both only

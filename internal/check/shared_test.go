@@ -284,6 +284,44 @@ func TestRunsOverSharedMemoryHaveTheirName(t *testing.T) {
 	}
 }
 
+// What racelab calls the parts of a value is its own: people are told the name
+// that the program has given.
+func TestWhoIsStuckWaitsForWhatTheProgramNames(t *testing.T) {
+	wait := func(of func(m *racelab.Memory) func()) program {
+		return func(m *racelab.Memory) []func() { return []func(){of(m)} }
+	}
+	for name, program := range map[string]program{
+		"c": wait(func(m *racelab.Memory) func() {
+			c := mem.NewChan[int](m, "c", 0)
+			return func() { c.Send(1) }
+		}),
+		"c 2": wait(func(m *racelab.Memory) func() {
+			mem.NewChan[int](m, "c", 0)
+			c := mem.NewChan[int](m, "c", 0)
+			return func() { c.Recv() }
+		}),
+		"c or d": wait(func(m *racelab.Memory) func() {
+			c, d := mem.NewChan[int](m, "c", 0), mem.NewChan[int](m, "d", 1)
+			return func() { mem.Select(m, c.Receiving(nil, nil), d.Receiving(nil, nil), c.Sending(1)) }
+		}),
+		"everybody": wait(func(m *racelab.Memory) func() { return func() { mem.NewBarrier(m, "everybody", 2).Wait() } }),
+		"cond": wait(func(m *racelab.Memory) func() {
+			mu := mem.NewMutex(m, "mu")
+			c := mem.NewCond(m, "cond", mu)
+			return func() { mu.Lock(); c.Wait() }
+		}),
+		"group": wait(func(m *racelab.Memory) func() {
+			g := mem.NewWaitGroup(m, "group")
+			return func() { g.Add(1); g.Wait() }
+		}),
+	} {
+		v, _, _ := judged(t, program, "")
+		if !strings.Contains(v.Why, " for "+name+", and nobody is left who could give it") {
+			t.Errorf("%s: %s", name, v.Why)
+		}
+	}
+}
+
 func TestALostUpdateInMemoryIsMarked(t *testing.T) {
 	_, a, h := judged(t, add, "A1 B1 B2 A2")
 	marks := map[string]string{}

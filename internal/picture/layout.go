@@ -142,7 +142,7 @@ func memoryWait(e racelab.Event) string {
 			others = append(others, string(s))
 		}
 	}
-	what := "waits for " + e.Op.Touches[0].Object
+	what := "waits for " + e.Op.Touches[0].Value()
 	switch {
 	case itself:
 		return what + ", which it holds itself"
