@@ -23,6 +23,7 @@ type controlFlags struct {
 	only                string
 	judge               string
 	stepLimit           string
+	maxSteps            int
 	json                bool
 }
 
@@ -33,11 +34,14 @@ func (f *controlFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.only, "only", "", "sessions that run, such as A,C; the others do not")
 	flags.StringVar(&f.judge, "judge", "serial", "what a run is held against: serial (the outcomes of all serial orders, and the invariants) or invariant")
 	flags.StringVar(&f.stepLimit, "step-limit", "30s", "how long a step may take while nobody is waited for; longer, and the verdict is unknown")
+	flags.IntVar(&f.maxSteps, "max-steps", stage.MostSteps, "steps that a run may have; with more it is taken to have no end, and the verdict is unknown")
 	flags.BoolVar(&f.json, "json", false, "print one JSON document")
 }
 
-// mostSessions is how many can run under control.
-const mostSessions = 8
+const (
+	mostSessions = 8         // that can run under control
+	mostMaxSteps = 1_000_000 // a run of so many takes seconds, and its history a gigabyte
+)
 
 func (f *controlFlags) check() error {
 	switch {
@@ -49,6 +53,8 @@ func (f *controlFlags) check() error {
 		return usage("--only is empty: give some of the sessions, such as A,C")
 	case f.judge != "serial" && f.judge != "invariant":
 		return usage("--judge is %q: give serial or invariant", f.judge)
+	case f.maxSteps < 1 || f.maxSteps > mostMaxSteps:
+		return usage("--max-steps is %d: give a number from 1 to %d", f.maxSteps, mostMaxSteps)
 	}
 	return nil
 }
@@ -70,7 +76,7 @@ func (f *controlFlags) chosen(name string) (c chosen, err error) {
 	if c.Engine, c.dsn, c.Level, err = f.resolve(name); err != nil {
 		return c, err
 	}
-	c.how = stage.Controlled{Sessions: f.sessions, Processes: f.processes}
+	c.how = stage.Controlled{Sessions: f.sessions, Processes: f.processes, MaxSteps: f.maxSteps}
 	if f.only != "" {
 		for _, id := range strings.Split(f.only, ",") {
 			c.how.Only = append(c.how.Only, racelab.SessionID(id))
@@ -193,6 +199,7 @@ func (c chosen) command(verb, name string, f *controlFlags, more ...string) stri
 	add(f.processes > 1, "--processes", strconv.Itoa(f.processes))
 	add(f.only != "", "--only", f.only)
 	add(f.judge != "serial", "--judge", f.judge)
+	add(f.maxSteps > 0 && f.maxSteps != stage.MostSteps, "--max-steps", strconv.Itoa(f.maxSteps))
 	for i := 0; i+1 < len(more); i += 2 {
 		add(true, more[i], more[i+1])
 	}
@@ -285,9 +292,9 @@ ever ends at once, with a line that begins "racelab:". --step-limit is then 5m.
 
 Exit codes: 0 holds, and everything was searched (or the bound or random sample asked
 for), or only a finding of the baseline; 1 violated; 3 unknown: the budget was used up,
-control was lost, a run did not end, or one schedule gave different histories; 2
-usage, or a strategy that the engine does not have; 4 the engine cannot be reached,
-or was lost; 130 Ctrl-C. --expect anomaly turns 0 and 1 round. For a scenario: 0
+control was lost, a run has more steps than --max-steps, or one schedule gave different
+histories; 2 usage, or a strategy that the engine does not have; 4 the engine cannot be
+reached, or was lost; 130 Ctrl-C. --expect anomaly turns 0 and 1 round. For a scenario: 0
 each strategy agrees with what is declared; 1 one does not; 3 one is unknown.`,
 		Example: `  racelab explore deposit/transaction
   racelab explore deposit --engine postgres
@@ -481,7 +488,10 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 // lostControl returns err if it says that a run could not be controlled, which
 // is an answer of its own: unknown, and why.
 func lostControl(err error) error {
-	if stage.LostControl(err) {
+	switch {
+	case stage.Endless(err):
+		return fmt.Errorf("%w; --max-steps gives another bound", err)
+	case stage.LostControl(err):
 		return err
 	}
 	return nil

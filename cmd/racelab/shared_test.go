@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/stage"
 	"github.com/racelab/racelab/mem"
 	"github.com/racelab/racelab/scenario"
 )
@@ -64,6 +65,11 @@ func deskScenario() *racelab.Scenario {
 	add("spin", func(d *desk) {
 		for !d.done.Load() {
 			mem.Gosched(d.m)
+		}
+	}, func(*desk) {})
+	add("long", func(d *desk) {
+		for range stage.MostSteps + 1 {
+			d.n.Load()
 		}
 	}, func(*desk) {})
 	add("started", func(d *desk) { mem.Go(d.m, func() { d.one.Lock(); set(d) }) }, func(d *desk) { d.one.Lock(); defer d.one.Unlock() })
@@ -131,6 +137,29 @@ func TestWhatGoesWrongInMemoryIsReported(t *testing.T) {
 	}
 }
 
+// A run that is longer than others are is not one that has no end.
+func TestTheBoundOfARunsStepsCanBeMoved(t *testing.T) {
+	withDesk(t)
+	unknown := func(bound string, verdict racelab.VerdictKind, reason *string, code int) {
+		t.Helper()
+		if verdict != racelab.Unknown || code != exitUnknown || !strings.Contains(*reason, "within the bound of "+bound+" steps") || !strings.Contains(*reason, "--max-steps") {
+			t.Errorf("%s, because %s, with exit code %d", verdict, *reason, code)
+		}
+	}
+	r, code := exploreJSON(t, "desk/long")
+	unknown("2000", r.Verdict, r.Reason, code)
+	if r, code = exploreJSON(t, "desk/long", "--max-steps", "2001"); r.Verdict != racelab.Holds || code != exitOK {
+		t.Errorf("%s, with exit code %d", r.Verdict, code)
+	}
+	r, code = exploreJSON(t, "desk/locked", "--max-steps", "7")
+	unknown("7", r.Verdict, r.Reason, code)
+	replayed, code := replayJSON(t, "desk/spin", "A1", "--max-steps", "50")
+	unknown("50", replayed.Verdict, replayed.Reason, code)
+	if !strings.HasSuffix(replayed.Command, " --max-steps 50") && !strings.Contains(replayed.Command, " --max-steps 50 ") {
+		t.Errorf("the line to type again is %s", replayed.Command)
+	}
+}
+
 func schedulesOf(races []raceReport) (all []string) {
 	for _, r := range races {
 		all = append(all, r.Schedule)
@@ -139,14 +168,14 @@ func schedulesOf(races []raceReport) (all []string) {
 }
 
 // replayJSON follows a schedule, and gives the report and the exit code.
-func replayJSON(t *testing.T, name, schedule string) (report replayReport, code int) {
+func replayJSON(t *testing.T, name, schedule string, more ...string) (report replayReport, code int) {
 	t.Helper()
 	cmd := runCommand()
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true // as the root command has it
 	var out strings.Builder
 	cmd.SetOut(&out)
 	cmd.SetContext(t.Context())
-	cmd.SetArgs([]string{name, "--schedule", schedule, "--json"})
+	cmd.SetArgs(append([]string{name, "--schedule", schedule, "--json"}, more...))
 	err := cmd.Execute()
 	if e := json.Unmarshal([]byte(out.String()), &report); e != nil {
 		t.Fatalf("%v, after %v: %s", e, err, out.String())

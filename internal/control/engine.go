@@ -36,8 +36,11 @@ type Engine struct {
 // NewEngine prepares for directing runs in a world; with none, of sessions that
 // have nothing but shared memory.
 func NewEngine(w racelab.World, d racelab.Dialect, l racelab.Level) *Engine {
-	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, beat: time.NewTicker(beat), patient: 2 * time.Millisecond, StepLimit: 30 * time.Second, Steps: 2000}
+	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, beat: time.NewTicker(beat), patient: 2 * time.Millisecond, StepLimit: 30 * time.Second, Steps: MostSteps}
 }
+
+// MostSteps is how many steps a run may have if nobody says.
+const MostSteps = 2000
 
 // Wait makes sessions wait longer before they look for deadlocks, in this
 // engine's runs from now on: after ErrLate.

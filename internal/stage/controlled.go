@@ -26,9 +26,15 @@ type Controlled struct {
 	// StepLimit is how long a step may take while nobody is waited for; 0 is
 	// half a minute. Longer, and control is lost.
 	StepLimit time.Duration
+	// MaxSteps is how many a run may have; 0 is MostSteps. One that has more is
+	// taken to have no end.
+	MaxSteps int
 	// Strategies are those of sessions that do not use the selection's own.
 	Strategies map[racelab.SessionID]*racelab.Strategy
 }
+
+// MostSteps is how many steps a run may have if nobody says.
+const MostSteps = control.MostSteps
 
 // A Cell is a world of its own in which plans are run, one after another.
 type Cell struct {
@@ -80,6 +86,9 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 	c.engine.Meets = func(op racelab.Op, h control.Held) bool { return c.relation.MayMeet(op, h.Op, h.Result) }
 	if how.StepLimit > 0 {
 		c.engine.StepLimit = how.StepLimit
+	}
+	if how.MaxSteps > 0 {
+		c.engine.Steps = how.MaxSteps
 	}
 	for i := range c.roles {
 		if directed == nil {
