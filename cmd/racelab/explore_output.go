@@ -48,6 +48,8 @@ type exploreReport struct {
 	Accepted   bool                  `json:"accepted"`        // the finding is in the baseline
 	Guarantee  *guaranteeReport      `json:"guarantee"`       // of --pct
 	Trials     []trialReport         `json:"trials,omitempty"`
+	Committed  bool                  `json:"committed"` // a call succeeded in some schedule
+	Notes      []string              `json:"notes"`     // why a verdict that is no violation may not be what was meant
 	Seconds    float64               `json:"seconds"`
 }
 
@@ -158,6 +160,7 @@ func (f exploreFlags) report(what chosen, p racelab.Product, how stage.Explorati
 		r.Method = "reduced"
 	}
 	r.Guarantee = guaranteed(x)
+	r.Committed, r.Notes = x.Committed(), append([]string{}, x.Notes()...)
 	for _, o := range x.Outcomes {
 		r.Outcomes = append(r.Outcomes, exploreOutcome(o))
 	}
@@ -209,6 +212,9 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 		b.WriteString(item("promise", r.Guarantee.String()))
 	}
 	printOutcomes(&b, r.Outcomes)
+	for _, note := range r.Notes {
+		b.WriteString(item("note", note))
+	}
 	if r.Witness != nil {
 		if fix := what.fix(); fix != "" {
 			fmt.Fprintf(&b, "fix      %s\n", what.command("explore", what.Scenario.Name+"/"+fix, &f.controlFlags))
@@ -275,10 +281,10 @@ func exploreVerdict(r exploreReport) string {
 	}
 	line = held("holds", r.InProcess) + ": " + line
 	switch {
+	case !r.Committed:
+		line += ", nothing committed"
 	case r.Reason != nil:
 		line += ", " + *r.Reason
-	case r.Aborted == r.Schedules:
-		line += ", nothing committed"
 	case r.Aborted > 0:
 		line += ", with aborts"
 	}

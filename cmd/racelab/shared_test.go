@@ -67,6 +67,17 @@ func deskScenario() *racelab.Scenario {
 			mem.Gosched(d.m)
 		}
 	}, func(*desk) {})
+	panics := func(d *desk) {
+		d.one.Lock()
+		defer d.one.Unlock()
+		panic("no paper")
+	}
+	add("always-panic", panics, panics)
+	add("one-panics", panics, locked)
+	add("idle", func(*desk) {}, func(*desk) {})
+	refuse := func(context.Context, *racelab.Env) (racelab.Value, error) { return nil, racelab.ErrRefused }
+	add("refused", nil, nil)
+	s.Strategies[len(s.Strategies)-1].Body = map[string]racelab.Body{"left": refuse, "right": refuse}
 	add("long", func(d *desk) {
 		for range stage.MostSteps + 1 {
 			d.n.Load()
@@ -134,6 +145,36 @@ func TestWhatGoesWrongInMemoryIsReported(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What no serial order does better is no violation, and may still not be what
+// was meant.
+func TestWhatNoSerialOrderDoesBetterIsSaid(t *testing.T) {
+	withDesk(t)
+	for name, test := range map[string]struct {
+		verdict string // as it is printed
+		notes   []string
+	}{
+		"always-panic": {"holds: all schedules, by 2 runs, nothing committed (", []string{
+			"no call succeeded in any schedule, and so in no serial order: 4 panicked",
+			"a call panicked 4 times, and does so in a serial order, too: A panics: no paper",
+		}},
+		"one-panics": {"holds: all schedules, by 2 runs (", []string{"a call panicked 2 times, and does so in a serial order, too: A panics: no paper"}},
+		"refused":    {"holds: all schedules, by 2 runs, nothing committed (", []string{"no call succeeded in any schedule, and so in no serial order: 4 refused", "no call made a step: none of them touched what is shared"}},
+		"idle":       {"holds: all schedules, by 2 runs, nothing conflicted (", []string{"no call made a step: none of them touched what is shared"}},
+		"locked":     {"holds: all schedules, by 2 runs (", []string{}},
+	} {
+		r, code := exploreJSON(t, "desk/"+name)
+		if code != exitOK || !slices.Equal(r.Notes, test.notes) || r.Committed == strings.Contains(test.verdict, "nothing committed") {
+			t.Errorf("%s: exit code %d, committed %v, and notes %q", name, code, r.Committed, r.Notes)
+		}
+		printed := strings.Join(strings.Fields(reportOf(t, exploreCommand(), "desk/"+name)), " ")
+		for _, want := range append(test.notes, test.verdict) {
+			if !strings.Contains(printed, want) {
+				t.Errorf("%s: %q is not in %s", name, want, printed)
+			}
+		}
 	}
 }
 

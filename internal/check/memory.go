@@ -93,6 +93,13 @@ func panicIn(events []racelab.Event) (Anomaly, bool) {
 	return brokenIn(events, func(e racelab.Event) bool { return e.Result.Class == racelab.Panicked })
 }
 
+// PanicIn says which call of a run was ended by a panic, and by what, if one
+// was.
+func PanicIn(h racelab.History) (why string, panicked bool) {
+	a, panicked := panicIn(h.Events)
+	return a.Why, panicked
+}
+
 // brokenIn tells how the first call broke that counts.
 func brokenIn(events []racelab.Event, counts func(returned racelab.Event) bool) (Anomaly, bool) {
 	i := slices.IndexFunc(events, func(e racelab.Event) bool { return e.Kind == racelab.Returned && counts(e) })
