@@ -78,6 +78,15 @@ func deskScenario() *racelab.Scenario {
 	refuse := func(context.Context, *racelab.Env) (racelab.Value, error) { return nil, racelab.ErrRefused }
 	add("refused", nil, nil)
 	s.Strategies[len(s.Strategies)-1].Body = map[string]racelab.Body{"left": refuse, "right": refuse}
+	stale := func(d *desk) {
+		d.one.Lock()
+		n := d.n.Load()
+		d.one.Unlock()
+		d.one.Lock()
+		d.n.Store(n + 1)
+		d.one.Unlock()
+	}
+	add("stale", stale, stale)
 	add("long", func(d *desk) {
 		for range stage.MostSteps + 1 {
 			d.n.Load()
@@ -175,6 +184,21 @@ func TestWhatNoSerialOrderDoesBetterIsSaid(t *testing.T) {
 				t.Errorf("%s: %q is not in %s", name, want, printed)
 			}
 		}
+	}
+}
+
+func TestAReplayIsHeldAgainstWhatWasAskedFor(t *testing.T) {
+	withDesk(t)
+	const lost = "A1 A2 A3 B1 B2 B3"
+	if r, code := replayJSON(t, "desk/stale", lost); code != exitViolated || r.Outcome.Serial {
+		t.Errorf("%s, with exit code %d", r.Verdict, code)
+	}
+	r, code := replayJSON(t, "desk/stale", lost, "--judge", "invariant") // there are none
+	if code != exitOK || !strings.Contains(r.Command, "--judge invariant") {
+		t.Errorf("%s, with exit code %d: %s", r.Verdict, code, r.Command)
+	}
+	if text := reportOf(t, runCommand(), "desk/stale", "--schedule", lost, "--judge", "invariant"); !strings.Contains(text, "this schedule holds: so do the invariants") {
+		t.Error(text)
 	}
 }
 

@@ -156,9 +156,9 @@ func (s Selection) exploreIn(ctx context.Context, cells []*Cell, product racelab
 	return out, err
 }
 
-// Replay runs one schedule and judges it.
-func (s Selection) Replay(ctx context.Context, server racelab.Server, how Controlled, schedule racelab.Schedule) (out Explored, err error) {
-	cell, err := s.NewCell(ctx, server, how)
+// Replay runs one schedule and judges it, as an exploration would.
+func (s Selection) Replay(ctx context.Context, server racelab.Server, x Exploration, schedule racelab.Schedule) (out Explored, err error) {
+	cell, err := s.NewCell(ctx, server, x.Controlled)
 	if err != nil {
 		return out, err
 	}
@@ -170,7 +170,8 @@ func (s Selection) Replay(ctx context.Context, server racelab.Server, how Contro
 		return out, err
 	}
 	judge := s.Search([]*Cell{cell}).Judge
-	if out.Judgement, err = judge.Judge(ctx, h); err == nil && out.Judgement.Broken {
+	judge.InvariantsOnly = x.InvariantsOnly
+	if out.Judgement, err = judge.Judge(ctx, h); err == nil && out.Judgement.Broken && !x.InvariantsOnly {
 		out.Judgement.Serial, err = judge.Explained(ctx, h)
 	}
 	for _, race := range out.Judgement.Races {
