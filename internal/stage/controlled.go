@@ -71,13 +71,9 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 	if err != nil {
 		return nil, err
 	}
-	directed := world
-	if s.Scenario.Setup == nil {
-		directed = nil
-	}
 	c := &Cell{
 		selection: s, how: how, world: world, roles: s.Scenario.Dealt(how.Sessions),
-		engine: control.NewEngine(directed, s.Engine.Dialect, s.Level),
+		engine: control.NewEngine(world, s.Engine.Dialect, s.Level),
 	}
 	schema, err := world.Schema(ctx)
 	if err != nil {
@@ -92,8 +88,8 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 		c.engine.Steps = how.MaxSteps
 	}
 	for i := range c.roles {
-		if directed == nil {
-			continue
+		if s.Scenario.Setup == nil {
+			break // there is no database to take in
 		}
 		intake := sqlgate.New(world, s.Engine.Dialect, racelab.Letter(i))
 		intake.Rewrite, intake.PlainLevel = how.Change.Rewrite, how.Change.Level != ""
