@@ -50,7 +50,9 @@ type MemoryGate interface {
 
 // Name makes the name of a new value: the one that is asked for if no other of
 // the memory has it, and otherwise with a number behind it. In another
-// simulated process the same value has another name.
+// simulated process the same value has another name. The numbers mean the same
+// in each run only if the values are made in the same order: before the first
+// session begins.
 func (m *Memory) Name(name string) string {
 	if m == nil {
 		return name

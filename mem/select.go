@@ -56,7 +56,8 @@ func (c *Chan[T]) Receiving(v *T, open *bool) Case {
 //
 // Under control it is one step if a case can be done at once, and otherwise
 // two: the session waits, and goes on when another has come to one of the
-// channels.
+// channels. A case that sends to a closed channel can be done, and ends the
+// session if it is the one that is taken: see the package.
 func Select(m *racelab.Memory, cases ...Case) int { return choose(m, caller(), true, cases) }
 
 // TrySelect is Select if that needs no waiting; otherwise it returns -1: it is
