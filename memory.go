@@ -141,7 +141,8 @@ const (
 	Writes
 	// Acquires and Releases order what different sessions do: whoever acquires
 	// comes after what was done before the value was released. An operation
-	// with neither is plain, and two plain ones race if nothing orders them.
+	// with neither is plain, and two plain ones race if nothing orders them. A
+	// Store that releases takes the place of what was released before it.
 	Acquires
 	Releases
 )
