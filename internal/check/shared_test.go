@@ -155,12 +155,25 @@ func signalOnce(m *racelab.Memory) []func() {
 	return []func(){s.wait, s.signal}
 }
 
-// signalTwo has two who wait, and one signal for them.
+// sendElsewhere sends to another channel than the one that somebody waits at.
 func sendElsewhere(m *racelab.Memory) []func() {
 	n, c, d := mem.NewVar(m, "n", 0), mem.NewChan[int](m, "c", 1), mem.NewChan[int](m, "d", 1)
 	return []func(){func() { n.Load(); c.Recv() }, func() { d.Send(1) }}
 }
 
+// tryAndForget takes the lock by a try; and tryInVain has one that fails before
+// the lock is taken by another, who forgets it.
+func tryAndForget(m *racelab.Memory) []func() {
+	mu := mem.NewMutex(m, "mu")
+	return []func(){func() { mu.TryLock() }, func() { mu.Lock() }}
+}
+
+func tryInVain(m *racelab.Memory) []func() {
+	mu, other := mem.NewMutex(m, "mu"), mem.NewMutex(m, "other")
+	return []func(){func() { mu.Lock(); other.Lock(); mu.TryLock() }, func() { mu.Lock() }, func() { other.Lock(); other.Unlock() }}
+}
+
+// signalTwo has two who wait, and one signal for them.
 func signalTwo(m *racelab.Memory) []func() {
 	s := &signal{memory: m}
 	return []func(){s.wait, s.wait, s.signal}
@@ -199,7 +212,7 @@ func startedPanics(m *racelab.Memory) []func() {
 	return []func(){func() { mem.Go(m, func() { panic("lost") }) }}
 }
 
-// checkedTwice is true of x == y in every serial order.
+// pair sees x == y in every serial order.
 func pair(m *racelab.Memory) []func() {
 	x, y, equal := mem.NewVar(m, "x", 0), mem.NewVar(m, "y", 0), mem.NewVar(m, "equal", true)
 	return []func(){func() { x.Store(1); y.Store(1) }, func() { equal.Store(x.Load() == y.Load()) }}
@@ -243,15 +256,17 @@ func TestRunsOverSharedMemoryHaveTheirName(t *testing.T) {
 
 		"a data race alone": {add, "A1 A2 B1 B2", check.DataRace, "A2 store n (shared_test.go:", "A stored n (A2, shared_test.go:"},
 
-		"deadlock":          {opposite, "A1 B1", check.Deadlock, "A waits at A2 for B, which holds m2; B waits at B2 for A, which holds m1", "Nobody can go on."},
-		"with itself":       {lockTwice, "", check.Deadlock, "A waits for itself at A2: it holds mu already", "Nobody can go on."},
-		"nobody to give it": {neverSignalled, "", check.Deadlock, "A waits at A2 for ready, and nobody is left who could give it", "Nobody can go on."},
-		"lost wake-up":      {signalOnce, "B1 A1", check.LostWakeup, "A waits at A2 for ready, and B gave the signal (B1) before A began to wait", "nobody gives it again"},
-		"another channel":   {sendElsewhere, "B1 A1", check.Deadlock, "A waits at A2 for c, and nobody is left who could give it", "Nobody can go on."},
-		"a signal too few":  {signalTwo, "A1 C1 A2 B1", check.Deadlock, "B waits at B2 for ready, and nobody is left who could give it", "Nobody can go on."},
-		"forgotten unlock":  {forget, "A1", check.ForgottenUnlock, "B waits at B1 for mu, which A has locked at A1 (shared_test.go:", "A has returned, and holds it for ever."},
-		"panic with lock":   {panicWithLock, "A1", check.ForgottenUnlock, "and never unlocked", "A has panicked, and holds it for ever."},
-		"leaked":            {leak, "", check.LeakedSession, "Aa waits at Aa2 for ready and never ends; A started it at A1 (shared_test.go:", "Everybody else has ended"},
+		"deadlock":           {opposite, "A1 B1", check.Deadlock, "A waits at A2 for B, which holds m2; B waits at B2 for A, which holds m1", "Nobody can go on."},
+		"with itself":        {lockTwice, "", check.Deadlock, "A waits for itself at A2: it holds mu already", "Nobody can go on."},
+		"nobody to give it":  {neverSignalled, "", check.Deadlock, "A waits at A2 for ready, and nobody is left who could give it", "Nobody can go on."},
+		"lost wake-up":       {signalOnce, "B1 A1", check.LostWakeup, "A waits at A2 for ready, and B gave the signal (B1) before A began to wait", "nobody gives it again"},
+		"another channel":    {sendElsewhere, "B1 A1", check.Deadlock, "A waits at A2 for c, and nobody is left who could give it", "Nobody can go on."},
+		"a signal too few":   {signalTwo, "A1 C1 A2 B1", check.Deadlock, "B waits at B2 for ready, and nobody is left who could give it", "Nobody can go on."},
+		"forgotten unlock":   {forget, "A1", check.ForgottenUnlock, "B waits at B1 for mu, which A has locked at A1 (shared_test.go:", "A has returned, and holds it for ever."},
+		"forgotten by a try": {tryAndForget, "A1", check.ForgottenUnlock, "B waits at B1 for mu, which A has locked at A1 (shared_test.go:", "A has returned, and holds it for ever."},
+		"not by that try":    {tryInVain, "A1 A2 A3", check.ForgottenUnlock, "B waits at B1 for mu, which A has locked at A1 (shared_test.go:", "A has returned, and holds it for ever."},
+		"panic with lock":    {panicWithLock, "A1", check.ForgottenUnlock, "and never unlocked", "A has panicked, and holds it for ever."},
+		"leaked":             {leak, "", check.LeakedSession, "Aa waits at Aa2 for ready and never ends; A started it at A1 (shared_test.go:", "Everybody else has ended"},
 
 		"misuse":          {unlockTwice, "", check.Misuse, "A3 unlock mu (shared_test.go:", "sync: unlock of unlocked mutex"},
 		"panic":           {divide, "A1 B1", check.DirtyRead, "B panics: divided by zero, which no serial order gives", "before A was done"},
@@ -383,6 +398,7 @@ func TestDataRaces(t *testing.T) {
 		"a signal":           {signalled, "A1 B1 B2 A2", nil},
 		"a try that failed":  {tries, "A1 A2 A3 A4 B1 B2", []string{"A2 B2"}},
 		"a try that did not": {tries, "A1 A2 A3 B1 B2 B3", nil},
+		"a false is no try":  {receivesFalse, "A1 A2 B1 B2", nil},
 		"a false received":   {sendsFalse, "A1 A2 B1 B2", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -476,6 +492,26 @@ func sendsFalse(m *racelab.Memory) []func() {
 			n.Load()
 		}
 	}}
+}
+
+// receivesFalse waits for its value: there is no try that could fail.
+func receivesFalse(m *racelab.Memory) []func() {
+	n, c := mem.NewVar(m, "n", 0), mem.NewChan[bool](m, "c", 1)
+	return []func(){func() { n.Store(1); c.Send(false) }, func() { c.Recv(); n.Load() }}
+}
+
+// A judge reads one run after another in the same memory: what was released in
+// one orders nothing in the next.
+func TestTheRacesOfARunAreItsOwn(t *testing.T) {
+	j := &check.Judge{Scenario: &racelab.Scenario{}, InvariantsOnly: true}
+	for range 2 {
+		for _, schedule := range []string{"B1 B2 A1 A2 A3 B3", "B1 B2 A1 B3"} {
+			v, err := j.Judge(t.Context(), under(t, handOver, schedule, nil))
+			if err != nil || len(v.Races) != 1 {
+				t.Errorf("%s: races %v, %v", schedule, v.Races, err)
+			}
+		}
+	}
 }
 
 func TestARaceIsOneForEachPairOfLines(t *testing.T) {
