@@ -58,8 +58,8 @@ func judged(t *testing.T, p program, schedule string) (check.Judgement, check.An
 	t.Helper()
 	j := &check.Judge{
 		Scenario: &racelab.Scenario{},
-		Serial: func(_ context.Context, order []racelab.CallID, _ racelab.Schedule) (racelab.History, error) {
-			return under(t, p, "", order), nil
+		Serial: func(_ context.Context, order []racelab.CallID, start racelab.Schedule) (racelab.History, error) {
+			return under(t, p, start.String(), order), nil
 		},
 	}
 	for i := range p(&racelab.Memory{}) {
@@ -367,6 +367,22 @@ func TestALockAroundEachStepLosesAnUpdateWithoutARace(t *testing.T) {
 	}, "A1 A2 A3 B1 B2 B3 B4 B5 B6")
 	if a.Name != check.LostUpdate || len(v.Races) > 0 {
 		t.Errorf("it is %q, with races %v", a.Name, v.Races)
+	}
+}
+
+// A select takes any of its cases in serial order, too, and so does each of
+// several.
+func TestASerialOrderTakesEachCaseOfEachSelect(t *testing.T) {
+	for _, schedule := range []string{"A1 A2 A3", "A1(case 2) A2", "A1 A2(case 2)", "A1(case 2) A2(case 2)"} {
+		v, _, _ := judged(t, func(m *racelab.Memory) []func() {
+			c, d := mem.NewChan(m, "c", 2, 1, 1), mem.NewChan(m, "d", 2, 1, 1)
+			taken := mem.NewVar(m, "taken", 0)
+			next := func() int { return mem.Select(m, c.Receiving(nil, nil), d.Receiving(nil, nil)) }
+			return []func(){func() { first := next(); taken.Store(10*first + next()) }}
+		}, schedule)
+		if v.Violated || !v.Serial {
+			t.Errorf("%s: %s", schedule, v.Why)
+		}
 	}
 }
 
