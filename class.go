@@ -55,9 +55,7 @@ func ClassOf(err error) Class {
 		return Refused
 	case errors.Is(err, ErrExhausted):
 		return Exhausted
-	case errors.Is(err, ErrMisused):
-		return Misuse
-	case errors.Is(err, ErrPanicked):
+	case errors.As(err, new(panicked)):
 		return Panicked
 	case errors.Is(err, sql.ErrNoRows):
 		return NotFound
@@ -86,18 +84,10 @@ var ErrExhausted = errors.New("gave up: aborted on every try")
 // known.
 var ErrDropped = errors.New("the connection was lost, and with it the answer")
 
-// ErrPanicked is how a call ends whose code panics, wrapped around what it
-// panicked with.
-var ErrPanicked = errors.New("panic")
+// Recovered is the error of a call whose code panicked with a value. It does not
+// wrap the value: an error that is panicked with is not one that is returned.
+func Recovered(value any) error { return panicked{value} }
 
-// ErrMisused is how a call ends that asks shared memory for what must not be,
-// wrapped around the message that Go has for it.
-var ErrMisused = errors.New("misuse")
+type panicked struct{ value any }
 
-// Recovered is the error of a call whose code panicked with a value.
-func Recovered(value any) error {
-	if err, ok := value.(error); ok && errors.Is(err, ErrMisused) {
-		return err
-	}
-	return fmt.Errorf("%w: %v", ErrPanicked, value)
-}
+func (p panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }

@@ -3,6 +3,7 @@ package racelab
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -53,7 +54,9 @@ type MemoryGate interface {
 
 // Name makes the name of a new value: the one that is asked for if no other of
 // the memory has it, and otherwise with a number behind it. In another
-// simulated process the same value has another name.
+// simulated process the same value has another name. The numbers mean the same
+// in each run only if the values are made in the same order: before the first
+// session begins.
 func (m *Memory) Name(name string) string {
 	if m == nil {
 		return name
@@ -118,8 +121,20 @@ func (m *Memory) State() State {
 // A Touch is what an operation does to a value of shared memory. Two
 // operations may be exchanged if they touch nothing in common, or only read it.
 type Touch struct {
-	Object string // the value's name
+	Object string // the value's name, or that of a part of it
 	Mode   TouchMode
+}
+
+// PartOf names a part of a value that is touched by itself, such as a place in a
+// channel's buffer. No program has a name for it: people are told the value's.
+func PartOf(value, part string) string { return value + partOf + part }
+
+const partOf = "\x00" // which stands in no name that somebody gives
+
+// Value is the name of the value that is touched, wholly or in part.
+func (t Touch) Value() string {
+	value, _, _ := strings.Cut(t.Object, partOf)
+	return value
 }
 
 // A TouchMode is a set of ways to touch a value.
@@ -130,7 +145,8 @@ const (
 	Writes
 	// Acquires and Releases order what different sessions do: whoever acquires
 	// comes after what was done before the value was released. An operation
-	// with neither is plain, and two plain ones race if nothing orders them.
+	// with neither is plain, and two plain ones race if nothing orders them. A
+	// Store that releases takes the place of what was released before it.
 	Acquires
 	Releases
 )

@@ -2,6 +2,7 @@ package mem
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/racelab/racelab"
 )
@@ -51,9 +52,9 @@ func NewChan[T any](m *racelab.Memory, name string, capacity int, values ...T) *
 	c.buffer, c.sent = slices.Clone(values), len(values)
 	c.receive, c.tryReceive = "receive from "+c.name, "try to receive from "+c.name
 	c.shut, c.look = "close "+c.name, "length of "+c.name
-	c.sees, c.closing = c.touch(reads), c.name+" #closed"
+	c.sees, c.closing = c.touch(reads), racelab.PartOf(c.name, "closed")
 	for i := range capacity {
-		c.slots = append(c.slots, c.name+" #slot "+textOf(i))
+		c.slots = append(c.slots, racelab.PartOf(c.name, "slot "+textOf(i)))
 	}
 	return c
 }
@@ -75,7 +76,7 @@ func (c *Chan[T]) Send(v T) {
 		c.gate.Done(ok)
 		return
 	}
-	w := c.newWait(false)
+	w := c.newWait(false, c.name)
 	c.senders = append(c.senders, offer[T]{wait: w, value: v})
 	touches[3] = w.comes()
 	c.wait(line, text, w)
@@ -117,7 +118,7 @@ func (c *Chan[T]) Recv() (v T, open bool) {
 	c.passAt(line, racelab.Acquire, c.receive, latch, touches)
 	v, open, ready := c.take(touches)
 	if !ready {
-		w := c.newWait(false)
+		w := c.newWait(false, c.name)
 		c.receivers = append(c.receivers, offer[T]{wait: w, into: &v, open: &open})
 		touches[3] = w.comes()
 		c.wait(line, c.receive, w)
@@ -213,7 +214,7 @@ func got[T any](v T, open bool) racelab.Result {
 // selects is touched by whatever uses channels. What meets a Select that waits
 // for several of them changes it, because it takes the Select away from the
 // others.
-const selects = "#selects"
+var selects = racelab.PartOf("", "selects")
 
 // touches are what an operation touches that sends or receives: the channel,
 // what is waited for elsewhere, a place in the buffer or the end, and who is
@@ -282,10 +283,14 @@ type wait struct {
 	chosen  int    // of several offers
 }
 
-// newWait begins a wait in which the channel is the first.
-func (c *Chan[T]) newWait(several bool) *wait {
+// channel is the channel's name.
+func (c *Chan[T]) channel() string { return c.name }
+
+// newWait begins a wait for the channels of these names, of which this one is
+// the first. A Select may offer several things to one.
+func (c *Chan[T]) newWait(several bool, channels ...string) *wait {
 	c.waits++
-	return &wait{name: c.numbered(c.waits), several: several}
+	return &wait{name: racelab.PartOf(strings.Join(channels, " or "), c.numbered(c.waits)), several: several}
 }
 
 // comes is how a session touches what it is met at.

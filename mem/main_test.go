@@ -15,6 +15,7 @@ import (
 
 func TestMain(m *testing.M) {
 	misuseInChild()
+	raceInChild()
 	goleak.VerifyTestMain(m)
 }
 

@@ -52,7 +52,7 @@ func TestMisuseSaysWhatGoSays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			events := play(t, "", func(m *racelab.Memory) program { return program{func() { c.do(m) }} })
 			last := events[len(events)-1]
-			what, misused := strings.CutPrefix(last.What, racelab.ErrMisused.Error()+": ")
+			what, misused := strings.CutPrefix(last.What, "misuse: ")
 			if last.Result.Class != racelab.Misuse || !misused {
 				t.Fatalf("under control: %s\n%+v", told(events), last)
 			}

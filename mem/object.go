@@ -70,7 +70,7 @@ const (
 const goOn = ": go on"
 
 // numbered is the name of the n-th thing that belongs to an object.
-func (o *object) numbered(n int) string { return o.name + " #" + strconv.Itoa(n) }
+func (o *object) numbered(n int) string { return racelab.PartOf(o.name, strconv.Itoa(n)) }
 
 // ok is the result of an operation that returns nothing.
 var ok = racelab.Result{Class: racelab.OK}

@@ -33,7 +33,7 @@ func comesAfter(events []racelab.Event) func(later, earlier string) bool {
 		own[e.Op.Name()] = true
 		for _, touch := range e.Op.Touches {
 			if touch.Mode&racelab.Releases != 0 {
-				if objects[touch.Object] == nil {
+				if objects[touch.Object] == nil || e.Op.Kind == racelab.Store {
 					objects[touch.Object] = set{}
 				}
 				maps.Copy(objects[touch.Object], own)
@@ -57,6 +57,10 @@ func TestOrderIsWhatGoPromises(t *testing.T) {
 			n := mem.NewAtomic(m, "n", 0)
 			return program{func() { n.Store(1); n.Load() }, func() { n.Load(); n.Swap(1) }, func() { n.Load() }}
 		}, "A1 B1 A2 C1 B2", "A1<B1 B1|A2 A1<C1 A2|B2"},
+		"a store that another one hides": {func(m *racelab.Memory) program {
+			n := mem.NewAtomic(m, "n", 0)
+			return program{func() { n.Store(1) }, func() { n.Store(2) }, func() { n.Load() }}
+		}, "A1 B1 C1", "A1|C1 B1<C1"},
 		"a compare that fails": {func(m *racelab.Memory) program {
 			n := mem.NewAtomic(m, "n", 0)
 			return program{func() { n.CompareAndSwap(1, 2); n.CompareAndSwap(0, 1) }, func() { n.Load() }, func() { n.Load() }}

@@ -41,7 +41,7 @@ func NewRWMutex(m *racelab.Memory, name string) *RWMutex {
 	rw.lock, rw.try, rw.unlock = "lock "+rw.name, "try to lock "+rw.name, "unlock "+rw.name
 	rw.rlock, rw.tryR, rw.runlock = "read-lock "+rw.name, "try to read-lock "+rw.name, "read-unlock "+rw.name
 	// A reader comes after the writers before it, and not after other readers.
-	rw.readersName = rw.name + " #readers"
+	rw.readersName = racelab.PartOf(rw.name, "readers")
 	rw.locks = append(rw.touch(takes), racelab.Touch{Object: rw.readersName, Mode: racelab.Acquires})
 	rw.unlocks = rw.touch(releases)
 	return rw

@@ -2,6 +2,7 @@ package mem
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/racelab/racelab"
@@ -16,12 +17,13 @@ type way interface {
 	real() reflect.SelectCase
 	received(v reflect.Value, open bool)
 
+	channel() string // its name
 	text() string
 	touches() []racelab.Touch
 	// ready reports whether it needs no waiting, and try takes it then.
 	ready() bool
 	try(touches []racelab.Touch) bool
-	newWait(several bool) *wait
+	newWait(several bool, channels ...string) *wait
 	offer(w *wait, at int)
 	// broken reports whether what has ended the wait makes it misuse.
 	broken(w *wait) bool
@@ -54,7 +56,8 @@ func (c *Chan[T]) Receiving(v *T, open *bool) Case {
 //
 // Under control it is one step if a case can be done at once, and otherwise
 // two: the session waits, and goes on when another has come to one of the
-// channels.
+// channels. A case that sends to a closed channel can be done, and ends the
+// session if it is the one that is taken: see the package.
 func Select(m *racelab.Memory, cases ...Case) int {
 	if m == nil || m.Gate == nil {
 		return chooseFreely(true, cases)
@@ -114,7 +117,13 @@ func choose(gate racelab.MemoryGate, line string, waits bool, cases []Case) int 
 		o.gate.Done(saw(false))
 		return -1
 	}
-	w := first.newWait(len(texts) > 1)
+	var channels []string
+	for _, c := range cases {
+		if c.way != nil && !slices.Contains(channels, c.way.channel()) {
+			channels = append(channels, c.way.channel())
+		}
+	}
+	w := first.newWait(len(texts) > 1, channels...)
 	touches[3] = w.comes()
 	for i, c := range cases {
 		if c.way != nil {

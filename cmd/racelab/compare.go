@@ -206,6 +206,9 @@ func printCompared(w io.Writer, r compareReport, f exploreFlags) error {
 		if one.Result == racelab.CellUnknown {
 			note = *one.Reason
 		}
+		if len(one.Notes) > 0 {
+			note += "; " + strings.Join(one.Notes, "; ")
+		}
 		var anomaly *string
 		if len(one.Anomalies) > 0 {
 			anomaly = said(string(one.Anomalies[0].Name))

@@ -29,7 +29,7 @@ func drawing(w io.Writer, run racelab.Run) string {
 	if x.Left > 0 {
 		text += fmt.Sprintf("(%s not shown)\n", count(x.Left, "other session"))
 	}
-	return text + "\n" + printable(wrap(x.Prose, 78)) + "\n\n"
+	return text + "\n" + wrap(x.Prose, 78) + "\n\n"
 }
 
 // beginning draws the first sessions and rows of a run; it is "" if there are

@@ -48,6 +48,8 @@ type exploreReport struct {
 	Accepted   bool                  `json:"accepted"`        // the finding is in the baseline
 	Guarantee  *guaranteeReport      `json:"guarantee"`       // of --pct
 	Trials     []trialReport         `json:"trials,omitempty"`
+	Committed  bool                  `json:"committed"` // a call succeeded in some schedule
+	Notes      []string              `json:"notes"`     // why a verdict that is no violation may not be what was meant
 	Seconds    float64               `json:"seconds"`
 }
 
@@ -91,9 +93,9 @@ func (o exploreOutcome) kind() string {
 
 // outcomeLine says what calls returned and the state they left, if there is one.
 func outcomeLine(results, state string) string {
-	line := printable(cmp.Or(results, "no call returned"))
+	line := plain(cmp.Or(results, "no call returned"))
 	if state != "" {
-		line += "; " + printable(state)
+		line += "; " + plain(state)
 	}
 	return line
 }
@@ -116,13 +118,13 @@ func raceReports(what chosen, f *controlFlags, races []stage.Race) []raceReport 
 
 // printRaces lists data races, but for what the verdict has said.
 func printRaces(b *strings.Builder, races []raceReport, said string) {
-	races = slices.DeleteFunc(slices.Clone(races), func(r raceReport) bool { return strings.Contains(said, printable(r.Prose)) })
+	races = slices.DeleteFunc(slices.Clone(races), func(r raceReport) bool { return strings.Contains(said, plain(r.Prose)) })
 	for i, race := range races {
 		if i == 4 {
 			b.WriteString(item("", fmt.Sprintf("and %d more, of other lines", len(races)-i)))
 			break
 		}
-		b.WriteString(item(first(i == 0, "races"), printable(race.Prose)))
+		b.WriteString(item(first(i == 0, "races"), race.Prose))
 	}
 }
 
@@ -158,6 +160,7 @@ func (f exploreFlags) report(what chosen, p racelab.Product, how stage.Explorati
 		r.Method = "reduced"
 	}
 	r.Guarantee = guaranteed(x)
+	r.Committed, r.Notes = x.Committed(), append([]string{}, x.Notes()...)
 	for _, o := range x.Outcomes {
 		r.Outcomes = append(r.Outcomes, exploreOutcome(o))
 	}
@@ -209,6 +212,9 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 		b.WriteString(item("promise", r.Guarantee.String()))
 	}
 	printOutcomes(&b, r.Outcomes)
+	for _, note := range r.Notes {
+		b.WriteString(item("note", note))
+	}
 	if r.Witness != nil {
 		if fix := what.fix(); fix != "" {
 			fmt.Fprintf(&b, "fix      %s\n", what.command("explore", what.Scenario.Name+"/"+fix, &f.controlFlags))
@@ -219,7 +225,7 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 		fmt.Fprintf(&b, "go on    %s\n", next)
 	}
 	if r.Accepted {
-		fmt.Fprintf(&b, "accepted in %s\n", printable(f.baseline))
+		fmt.Fprintf(&b, "accepted in %s\n", plain(f.baseline))
 	}
 	switch why := f.refuseTrials(r.Verdict); {
 	case why != "":
@@ -262,7 +268,7 @@ func exploreVerdict(r exploreReport) string {
 		}
 		return line + fmt.Sprintf(", replayed %d/%d", r.Witness.Replays.OK, r.Witness.Replays.Of)
 	case racelab.Unknown:
-		return "unknown: " + printable(*r.Reason)
+		return "unknown: " + plain(*r.Reason)
 	}
 	line := "all " + count(r.Schedules, "schedule")
 	switch {
@@ -275,10 +281,10 @@ func exploreVerdict(r exploreReport) string {
 	}
 	line = held("holds", r.InProcess) + ": " + line
 	switch {
+	case !r.Committed:
+		line += ", nothing committed"
 	case r.Reason != nil:
 		line += ", " + *r.Reason
-	case r.Aborted == r.Schedules:
-		line += ", nothing committed"
 	case r.Aborted > 0:
 		line += ", with aborts"
 	}
@@ -318,9 +324,9 @@ func castOf(sessions int, only []racelab.SessionID) string {
 // violatedBy names the anomaly, if it has a name, and says why.
 func violatedBy(anomalies []stage.Anomaly, why string) string {
 	if len(anomalies) == 0 {
-		return "violated: " + printable(why)
+		return "violated: " + plain(why)
 	}
-	return "violated: " + strings.ReplaceAll(string(anomalies[0].Name), "-", " ") + ": " + printable(why)
+	return "violated: " + strings.ReplaceAll(string(anomalies[0].Name), "-", " ") + ": " + plain(why)
 }
 
 func searchedLine(r exploreReport) string {
@@ -357,7 +363,7 @@ func controlledDrawing(w io.Writer, x stage.Explored) string {
 	a, ok := x.Explain()
 	text := picture.Text(*x.Witness, a.Marks, options(w)) + "\n"
 	if ok {
-		text += printable(wrap(a.Prose, 78)) + "\n\n"
+		text += wrap(a.Prose, 78) + "\n\n"
 	}
 	return text
 }

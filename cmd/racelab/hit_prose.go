@@ -16,10 +16,10 @@ import (
 // printHit says a run's verdict to a person; fix and again are lines to type.
 func printHit(w io.Writer, r load.Report, h load.History, fix, again string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%s  %s\n", strong(w, "verdict"), printable(hitVerdict(r)))
-	fmt.Fprintf(&b, "requests %s of %d to account %d at %s: %s\n", count(r.Requests, "deposit"), r.Amount, r.Account, printable(r.Target), requestsLine(r))
+	fmt.Fprintf(&b, "\n%s  %s\n", strong(w, "verdict"), plain(hitVerdict(r)))
+	fmt.Fprintf(&b, "requests %s of %d to account %d at %s: %s\n", count(r.Requests, "deposit"), r.Amount, r.Account, plain(r.Target), requestsLine(r))
 	if r.Workers != nil {
-		fmt.Fprintf(&b, "lab      %s, %s, %s, window %s\n", printable(r.Engine), printable(r.Level), count(*r.Workers, "worker"), printable(r.Window))
+		fmt.Fprintf(&b, "lab      %s, %s, %s, window %s\n", plain(r.Engine), plain(r.Level), count(*r.Workers, "worker"), plain(r.Window))
 	}
 	if r.Lost != nil {
 		fmt.Fprintf(&b, "money    balance before %d, %s recorded: expected %d, actual %d, lost %d\n",
@@ -33,7 +33,7 @@ func printHit(w io.Writer, r load.Report, h load.History, fix, again string) err
 		fmt.Fprintf(&b, "starts   within %s of their time, half of them within %s (measured at the client)\n", ms(r.Spread.Max), ms(r.Spread.P50))
 	}
 	for _, d := range details(r) {
-		fmt.Fprintf(&b, "detail   %s\n", printable(d))
+		fmt.Fprintf(&b, "detail   %s\n", plain(d))
 	}
 	b.WriteByte('\n')
 	if _, err := io.WriteString(w, b.String()); err != nil {

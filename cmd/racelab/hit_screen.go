@@ -59,7 +59,7 @@ func (s *hitScreen) stage(what string) {
 // requestLine is `3: POST URL 200 1.2s`, with the class where the status does
 // not say all.
 func requestLine(r load.Result, target string) string {
-	line := fmt.Sprintf("%d: POST %s", r.I, printable(target))
+	line := fmt.Sprintf("%d: POST %s", r.I, plain(target))
 	if r.Status != 0 {
 		line += fmt.Sprintf(" %d", r.Status)
 	}

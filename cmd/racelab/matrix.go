@@ -112,12 +112,16 @@ type place struct {
 	dsn    string
 }
 
-// places are the engines that are meant, in the order in which they are always
-// listed, and those that were left out because they are not on this machine.
-func (f matrixFlags) places(ctx context.Context) (all []place, missing []racelab.Found, err error) {
+// places are the engines that are meant and that the rows are for, in the order
+// in which they are always listed, and those that were left out because they are
+// not on this machine.
+func (f matrixFlags) places(ctx context.Context, rows []stage.Row) (all []place, missing []racelab.Found, err error) {
 	address, err := f.address()
 	if err != nil {
 		return nil, nil, usage("%w", err)
+	}
+	if !f.given.Changed("dsn") && !f.given.Changed("dsn-file") && !slices.ContainsFunc(rows, func(r stage.Row) bool { return r.Scenario.Setup != nil }) {
+		address = "" // the environment's is for those with a database
 	}
 	named := racelab.Engine{}
 	if address != "" {
@@ -136,10 +140,17 @@ func (f matrixFlags) places(ctx context.Context) (all []place, missing []racelab
 	if named.Name != "" && len(wanted) > 0 && !wanted[named.Name] {
 		return nil, nil, usage("the DSN is for %s, which --engine leaves out", named.Name)
 	}
+	unfit := "" // why there may be nothing to compute
 	for _, e := range dsn.Engines {
 		p := place{engine: e}
 		switch {
 		case len(wanted) > 0 && !wanted[e.Name]:
+			continue
+		case !slices.ContainsFunc(rows, func(r stage.Row) bool { return r.Scenario.Fits(e) }):
+			unfit = rows[0].Scenario.Because(rows[0].Strategy, e, "")
+			if e.Name == named.Name {
+				return nil, nil, usage("the DSN is for %s, and %s", e.Name, unfit)
+			}
 			continue
 		case e.Name == named.Name:
 			p.dsn = address
@@ -150,6 +161,9 @@ func (f matrixFlags) places(ctx context.Context) (all []place, missing []racelab
 			}
 		}
 		all = append(all, p)
+	}
+	if len(all) == 0 && len(missing) == 0 {
+		return nil, nil, usage("there is nothing to compute: %s", unfit)
 	}
 	return all, missing, nil
 }
@@ -209,7 +223,7 @@ func matrixRun(c *cobra.Command, args []string, f matrixFlags) (err error) {
 	if err := readBudget(f.budget, &m.Each); err != nil {
 		return err
 	}
-	all, missing, err := f.places(c.Context())
+	all, missing, err := f.places(c.Context(), m.Rows)
 	if err != nil {
 		return err
 	}

@@ -115,7 +115,7 @@ func matrixText(w io.Writer, r matrixReport) error {
 	fmt.Fprintf(&b, "%s\n", item("cells", r.tally()))
 	for _, c := range r.Cells {
 		if why := c.objection(); why != "" {
-			b.WriteString(item("differs", printable(fmt.Sprintf("%s/%s on %s, %s: %s; %s", c.Scenario, c.Strategy, c.Engine, c.Level, c.words(), why))))
+			b.WriteString(item("differs", fmt.Sprintf("%s/%s on %s, %s: %s; %s", c.Scenario, c.Strategy, c.Engine, c.Level, c.words(), why)))
 		}
 	}
 	_, err := io.WriteString(w, strings.TrimRight(b.String(), "\n")+"\n")
@@ -129,7 +129,7 @@ const (
 
 func scenarioText(b *strings.Builder, w io.Writer, cells []matrixCell) {
 	s := cells[0].Scenario
-	fmt.Fprintf(b, "%s%s\n\n", strong(w, s), strings.TrimPrefix(wrap(printable(s+": "+summaryOf(s)), 80), printable(s)))
+	fmt.Fprintf(b, "%s%s\n\n", strong(w, s), strings.TrimPrefix(wrap(s+": "+summaryOf(s), 80), plain(s)))
 	var replays []string
 	for _, own := range groupsOf(cells, func(c matrixCell) string { return c.Strategy }) {
 		name := own[0].Strategy
@@ -150,7 +150,7 @@ func scenarioText(b *strings.Builder, w io.Writer, cells []matrixCell) {
 	}
 	b.WriteByte('\n')
 	for _, line := range replays {
-		fmt.Fprintf(b, "  %s\n", printable(line))
+		fmt.Fprintf(b, "  %s\n", plain(line))
 	}
 	if len(replays) > 0 {
 		b.WriteByte('\n')
@@ -166,7 +166,7 @@ func matrixLine(b *strings.Builder, w io.Writer, name string, r racelab.CellResu
 		name = ""
 	}
 	width := min(max(columns(w), 80), 120) - matrixIndent - max(resultWidth, utf8.RuneCountInString(result)+1)
-	for i, line := range strings.Split(wrap(printable(note), width), "\n") {
+	for i, line := range strings.Split(wrap(note, width), "\n") {
 		if i > 0 {
 			name, result = "", ""
 		}

@@ -26,7 +26,7 @@ func newProgress(w io.Writer, what string, of int) *progress {
 
 // label begins to count something else.
 func (p *progress) label(what string) {
-	p.what, p.done, p.of = printable(what)+": schedule", 0, 0
+	p.what, p.done, p.of = plain(what)+": schedule", 0, 0
 	if p.w != nil {
 		p.show("")
 	}
@@ -43,7 +43,7 @@ func (p *progress) at(done int) {
 // note says beside how far it is why it does not go on.
 func (p *progress) note(why string) {
 	if p.w != nil {
-		p.show(": " + printable(why))
+		p.show(": " + plain(why))
 	}
 }
 

@@ -14,11 +14,12 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// wrap breaks text into lines of at most width columns.
+// wrap breaks text into lines of at most width columns, and escapes what does
+// not print.
 func wrap(text string, width int) string {
 	var b strings.Builder
 	column := 0
-	for i, word := range strings.Fields(text) {
+	for i, word := range strings.Fields(plain(text)) {
 		length := utf8.RuneCountInString(word)
 		switch {
 		case i == 0:

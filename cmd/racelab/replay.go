@@ -49,7 +49,7 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 	if err != nil {
 		return err
 	}
-	x, err := what.Replay(c.Context(), server, what.how, schedule)
+	x, err := what.Replay(c.Context(), server, stage.Exploration{Controlled: what.how, InvariantsOnly: f.judge == "invariant"}, schedule)
 	product := server.Product()
 	lost := lostControl(err)
 	if closed := server.Close(); lost == nil {
@@ -81,7 +81,7 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 	if f.json {
 		err = writeJSON(c.OutOrStdout(), r)
 	} else {
-		err = printReplay(c.OutOrStdout(), what, r, x)
+		err = printReplay(c.OutOrStdout(), what, f, r, x)
 	}
 	if err != nil {
 		return err
@@ -89,18 +89,22 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 	return exitCode(exploreCode(r.Verdict, expect))
 }
 
-func printReplay(w io.Writer, what chosen, r replayReport, x stage.Explored) error {
+func printReplay(w io.Writer, what chosen, f controlFlags, r replayReport, x stage.Explored) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s on %s %s, %s\n\n%s", strong(w, what.name), r.Name, r.Version, r.Level, controlledDrawing(w, x))
 	said := ""
 	switch r.Verdict {
 	case racelab.Holds:
-		fmt.Fprintf(&b, "%s  this schedule holds: a serial order gives the same\n", strong(w, "verdict"))
+		why := "a serial order gives the same"
+		if f.judge == "invariant" {
+			why = "so do the invariants, and it was held against nothing else"
+		}
+		fmt.Fprintf(&b, "%s  this schedule holds: %s\n", strong(w, "verdict"), why)
 	case racelab.Violated:
 		said = violatedBy(r.Anomalies, *r.Reason)
 		fmt.Fprintf(&b, "%s  %s\n", strong(w, "verdict"), said)
 	default:
-		fmt.Fprintf(&b, "%s  %s: %s\n", strong(w, "verdict"), r.Verdict, printable(*r.Reason))
+		fmt.Fprintf(&b, "%s  %s: %s\n", strong(w, "verdict"), r.Verdict, plain(*r.Reason))
 	}
 	printRaces(&b, r.Races, said)
 	fmt.Fprintf(&b, "outcome  %s\n", outcomeLine(r.Outcome.Results, r.Outcome.State))

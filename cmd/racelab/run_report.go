@@ -146,13 +146,13 @@ func printRun(w io.Writer, sel stage.Selection, r runReport, free stage.FreeRepo
 	case free.Stalled != nil:
 		b.WriteString(beginning(w, free.Stalled.Run))
 	}
-	fmt.Fprintf(&b, "%s  %s\n", strong(w, "verdict"), verdictLine(r))
+	fmt.Fprintf(&b, "%s  %s\n", strong(w, "verdict"), plain(verdictLine(r)))
 	for i, who := range r.Waits {
 		if i == mostWaits {
 			b.WriteString(item("", fmt.Sprintf("and %s", count(len(r.Waits)-i, "other session"))))
 			break
 		}
-		b.WriteString(item("waits", printable(who)))
+		b.WriteString(item("waits", who))
 	}
 	if r.Explored != nil {
 		b.WriteString(item("luck", r.luckLine()))
@@ -161,10 +161,10 @@ func printRun(w io.Writer, sel stage.Selection, r runReport, free stage.FreeRepo
 	}
 	b.WriteString(item("calls", callsLine(free)))
 	for _, c := range r.Invariants {
-		fmt.Fprintf(&b, "measure  %s\n", measureLine(c, r.Runs))
+		fmt.Fprintf(&b, "measure  %s\n", plain(measureLine(c, r.Runs)))
 	}
 	for _, err := range free.Errors {
-		fmt.Fprintf(&b, "error    %s\n", printable(err.Error()))
+		fmt.Fprintf(&b, "error    %s\n", plain(err.Error()))
 	}
 	if r.Picture != nil {
 		fmt.Fprintf(&b, "picture  %s\n", *r.Picture)

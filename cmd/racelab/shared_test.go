@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/stage"
 	"github.com/racelab/racelab/mem"
 	"github.com/racelab/racelab/scenario"
 )
@@ -64,6 +65,31 @@ func deskScenario() *racelab.Scenario {
 	add("spin", func(d *desk) {
 		for !d.done.Load() {
 			mem.Gosched(d.m)
+		}
+	}, func(*desk) {})
+	panics := func(d *desk) {
+		d.one.Lock()
+		defer d.one.Unlock()
+		panic("no paper")
+	}
+	add("always-panic", panics, panics)
+	add("one-panics", panics, locked)
+	add("idle", func(*desk) {}, func(*desk) {})
+	refuse := func(context.Context, *racelab.Env) (racelab.Value, error) { return nil, racelab.ErrRefused }
+	add("refused", nil, nil)
+	s.Strategies[len(s.Strategies)-1].Body = map[string]racelab.Body{"left": refuse, "right": refuse}
+	stale := func(d *desk) {
+		d.one.Lock()
+		n := d.n.Load()
+		d.one.Unlock()
+		d.one.Lock()
+		d.n.Store(n + 1)
+		d.one.Unlock()
+	}
+	add("stale", stale, stale)
+	add("long", func(d *desk) {
+		for range stage.MostSteps + 1 {
+			d.n.Load()
 		}
 	}, func(*desk) {})
 	add("started", func(d *desk) { mem.Go(d.m, func() { d.one.Lock(); set(d) }) }, func(d *desk) { d.one.Lock(); defer d.one.Unlock() })
@@ -131,6 +157,74 @@ func TestWhatGoesWrongInMemoryIsReported(t *testing.T) {
 	}
 }
 
+// What no serial order does better is no violation, and may still not be what
+// was meant.
+func TestWhatNoSerialOrderDoesBetterIsSaid(t *testing.T) {
+	withDesk(t)
+	for name, test := range map[string]struct {
+		verdict string // as it is printed
+		notes   []string
+	}{
+		"always-panic": {"holds: all schedules, by 2 runs, nothing committed (", []string{
+			"no call succeeded in any schedule, and so in no serial order: 4 panicked",
+			"a call panicked 4 times, and does so in a serial order, too: A panics: no paper",
+		}},
+		"one-panics": {"holds: all schedules, by 2 runs (", []string{"a call panicked 2 times, and does so in a serial order, too: A panics: no paper"}},
+		"refused":    {"holds: all schedules, by 2 runs, nothing committed (", []string{"no call succeeded in any schedule, and so in no serial order: 4 refused", "no call made a step: none of them touched what is shared"}},
+		"idle":       {"holds: all schedules, by 2 runs, nothing conflicted (", []string{"no call made a step: none of them touched what is shared"}},
+		"locked":     {"holds: all schedules, by 2 runs (", []string{}},
+	} {
+		r, code := exploreJSON(t, "desk/"+name)
+		if code != exitOK || !slices.Equal(r.Notes, test.notes) || r.Committed == strings.Contains(test.verdict, "nothing committed") {
+			t.Errorf("%s: exit code %d, committed %v, and notes %q", name, code, r.Committed, r.Notes)
+		}
+		printed := strings.Join(strings.Fields(reportOf(t, exploreCommand(), "desk/"+name)), " ")
+		for _, want := range append(test.notes, test.verdict) {
+			if !strings.Contains(printed, want) {
+				t.Errorf("%s: %q is not in %s", name, want, printed)
+			}
+		}
+	}
+}
+
+func TestAReplayIsHeldAgainstWhatWasAskedFor(t *testing.T) {
+	withDesk(t)
+	const lost = "A1 A2 A3 B1 B2 B3"
+	if r, code := replayJSON(t, "desk/stale", lost); code != exitViolated || r.Outcome.Serial {
+		t.Errorf("%s, with exit code %d", r.Verdict, code)
+	}
+	r, code := replayJSON(t, "desk/stale", lost, "--judge", "invariant") // there are none
+	if code != exitOK || !strings.Contains(r.Command, "--judge invariant") {
+		t.Errorf("%s, with exit code %d: %s", r.Verdict, code, r.Command)
+	}
+	if text := reportOf(t, runCommand(), "desk/stale", "--schedule", lost, "--judge", "invariant"); !strings.Contains(text, "this schedule holds: so do the invariants") {
+		t.Error(text)
+	}
+}
+
+// A run that is longer than others are is not one that has no end.
+func TestTheBoundOfARunsStepsCanBeMoved(t *testing.T) {
+	withDesk(t)
+	unknown := func(bound string, verdict racelab.VerdictKind, reason *string, code int) {
+		t.Helper()
+		if verdict != racelab.Unknown || code != exitUnknown || !strings.Contains(*reason, "within the bound of "+bound+" steps") || !strings.Contains(*reason, "--max-steps") {
+			t.Errorf("%s, because %s, with exit code %d", verdict, *reason, code)
+		}
+	}
+	r, code := exploreJSON(t, "desk/long")
+	unknown("2000", r.Verdict, r.Reason, code)
+	if r, code = exploreJSON(t, "desk/long", "--max-steps", "2001"); r.Verdict != racelab.Holds || code != exitOK {
+		t.Errorf("%s, with exit code %d", r.Verdict, code)
+	}
+	r, code = exploreJSON(t, "desk/locked", "--max-steps", "7")
+	unknown("7", r.Verdict, r.Reason, code)
+	replayed, code := replayJSON(t, "desk/spin", "A1", "--max-steps", "50")
+	unknown("50", replayed.Verdict, replayed.Reason, code)
+	if !strings.HasSuffix(replayed.Command, " --max-steps 50") && !strings.Contains(replayed.Command, " --max-steps 50 ") {
+		t.Errorf("the line to type again is %s", replayed.Command)
+	}
+}
+
 func schedulesOf(races []raceReport) (all []string) {
 	for _, r := range races {
 		all = append(all, r.Schedule)
@@ -139,14 +233,14 @@ func schedulesOf(races []raceReport) (all []string) {
 }
 
 // replayJSON follows a schedule, and gives the report and the exit code.
-func replayJSON(t *testing.T, name, schedule string) (report replayReport, code int) {
+func replayJSON(t *testing.T, name, schedule string, more ...string) (report replayReport, code int) {
 	t.Helper()
 	cmd := runCommand()
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true // as the root command has it
 	var out strings.Builder
 	cmd.SetOut(&out)
 	cmd.SetContext(t.Context())
-	cmd.SetArgs([]string{name, "--schedule", schedule, "--json"})
+	cmd.SetArgs(append([]string{name, "--schedule", schedule, "--json"}, more...))
 	err := cmd.Execute()
 	if e := json.Unmarshal([]byte(out.String()), &report); e != nil {
 		t.Fatalf("%v, after %v: %s", e, err, out.String())

@@ -17,7 +17,7 @@ import (
 var sourcesLine = regexp.MustCompile("(?m)^\\|.* \\| `racelab ([^`]+)` \\| (.*?) \\| .*$")
 
 // A page that says what the sources' claims come to is believed, so its commands
-// are run as they are printed; those that start a server each only by make soak.
+// are run as they are printed.
 func TestTheSourcesComeToWhatTheirPageSays(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped, because of -short: it runs all commands of docs/sources.md")
@@ -33,6 +33,7 @@ func TestTheSourcesComeToWhatTheirPageSays(t *testing.T) {
 	for _, line := range lines {
 		command, measured := line[1], line[2]
 		t.Run(command, func(t *testing.T) {
+			t.Parallel() // most of the time somebody waits for a server to start
 			var args []string
 			for _, word := range regexp.MustCompile(`'[^']*'|\S+`).FindAllString(command, -1) {
 				args = append(args, strings.Trim(word, "'"))
@@ -41,9 +42,6 @@ func TestTheSourcesComeToWhatTheirPageSays(t *testing.T) {
 				e, err := dsn.Named(args[i+1])
 				if err != nil {
 					t.Fatal(err)
-				}
-				if os.Getenv("RACELAB_SOAK") == "" {
-					t.Skip("skipped, because RACELAB_SOAK is not set: it starts a server for one command")
 				}
 				enginetest.Require(t, e)
 			}

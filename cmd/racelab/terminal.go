@@ -45,11 +45,18 @@ func strong(w io.Writer, s string) string {
 	return "\x1b[1m" + s + "\x1b[0m"
 }
 
-// printable escapes what could steer a terminal, line ends excepted.
-func printable(s string) string {
+// printable escapes what could steer a terminal, line ends excepted: an error
+// may have several lines.
+func printable(s string) string { return escaped(s, "\n") }
+
+// plain escapes what does not print, line ends too: what a user's program says
+// must not look like a line of a report.
+func plain(s string) string { return escaped(s, "") }
+
+func escaped(s, but string) string {
 	var b strings.Builder
 	for _, r := range s {
-		if r == '\n' || strconv.IsPrint(r) {
+		if strings.ContainsRune(but, r) || strconv.IsPrint(r) {
 			b.WriteRune(r)
 		} else {
 			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))

@@ -80,7 +80,7 @@ func printTrials(w io.Writer, f exploreFlags, trials []trialReport) {
 		if t.Strategy != nil {
 			name = "the strategy " + *t.Strategy
 		}
-		fmt.Fprintf(w, "%-11s %s: %s\n", words[t.Verdict], printable(name), printable(outcomeOf(t)))
+		fmt.Fprintf(w, "%-11s %s: %s\n", words[t.Verdict], plain(name), plain(outcomeOf(t)))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -98,6 +99,71 @@ func TestWhatIsCalledOtherwiseIsJudgedByItself(t *testing.T) {
 		}
 		if v, err := j.Judge(t.Context(), h); err != nil || v.Violated != test.violated {
 			t.Errorf("with %v it is %+v, %v", test.columns, v, err)
+		}
+	}
+}
+
+// A judge remembers what it has judged. What differs in anything that a
+// judgement depends on is judged by itself.
+func TestWhatDiffersIsJudgedByItself(t *testing.T) {
+	op := racelab.Op{Session: "A", Call: "A.1"}
+	called := racelab.Event{Kind: racelab.Called, Op: op}
+	returned := func(r racelab.Result, what string) []racelab.Event {
+		return []racelab.Event{called, {Kind: racelab.Returned, Op: op, Result: r, What: what}}
+	}
+	waits := func(object string) []racelab.Event {
+		lock := op
+		lock.Kind, lock.Touches = racelab.Acquire, []racelab.Touch{{Object: object, Mode: racelab.Writes}}
+		return []racelab.Event{called, {Kind: racelab.Waiting, Op: lock, What: object}}
+	}
+	holds := func(name string, v racelab.Value) racelab.State {
+		return racelab.State{{Name: name, Columns: []string{"a"}, Rows: [][]racelab.Value{{v}}}}
+	}
+	ok := racelab.Result{Class: racelab.OK}
+	serial := racelab.History{Events: returned(ok, ""), Final: holds("memory", int64(1))}
+	j := &check.Judge{
+		Scenario: &racelab.Scenario{}, Calls: [][]racelab.CallID{{"A.1"}},
+		Serial: func(_ context.Context, order []racelab.CallID, _ racelab.Schedule) (racelab.History, error) {
+			return serial, nil
+		},
+	}
+	for _, test := range []struct {
+		history racelab.History
+		why     string // "" is that it holds
+	}{
+		{serial, ""},
+		{racelab.History{Events: returned(racelab.Result{Class: racelab.NotFound}, ""), Final: serial.Final}, "no serial order gives A.1 not-found"},
+		{racelab.History{Events: returned(racelab.Result{Class: racelab.OK, Value: int64(1)}, ""), Final: serial.Final}, "no serial order gives A.1 ok (1)"},
+		{racelab.History{Events: serial.Events, Final: holds("other", int64(1))}, "other {a=1}"},
+		{racelab.History{Events: serial.Events, Final: holds("memory", "1")}, "memory {a='1'}"},
+		{racelab.History{Events: returned(racelab.Result{Class: racelab.Panicked}, "panic: one"), Final: serial.Final}, "A panics: one"},
+		{racelab.History{Events: returned(racelab.Result{Class: racelab.Panicked}, "panic: two"), Final: serial.Final}, "A panics: two"},
+		{racelab.History{Events: waits("m"), Final: serial.Final}, "for m, and nobody"},
+		{racelab.History{Events: waits("n"), Final: serial.Final}, "for n, and nobody"},
+	} {
+		v, err := j.Judge(t.Context(), test.history)
+		if err != nil || v.Violated != (test.why != "") || !strings.Contains(v.Why, test.why) {
+			t.Errorf("%s: violated %v, because %s; %v", test.why, v.Violated, v.Why, err)
+		}
+	}
+}
+
+// Where a call's connection was lost or it was aborted, it may have happened or
+// not: both are tried.
+func TestAnAbortedCallMayHaveHappened(t *testing.T) {
+	for _, class := range []racelab.Class{racelab.Deadlock, racelab.ConnectionLost} {
+		for _, lost := range []bool{false, true} { // A's work
+			var ran [][]racelab.CallID
+			j := queue(2, &ran)
+			place := int64(1)
+			if lost {
+				place = 0
+			}
+			h := history(nil, nil, place)
+			h.Events[0].Result = racelab.Result{Class: class}
+			if v, err := j.Judge(t.Context(), h); err != nil || v.Violated || !v.Serial {
+				t.Errorf("%s, lost %v: %+v, %v", class, lost, v, err)
+			}
 		}
 	}
 }

@@ -21,7 +21,7 @@ func object(op racelab.Op) string {
 	if len(op.Touches) == 0 {
 		return op.Text
 	}
-	return op.Touches[0].Object
+	return op.Touches[0].Value()
 }
 
 // share reports whether two operations are about the same value. What both only
@@ -91,6 +91,13 @@ func fatalIn(events []racelab.Event) (Anomaly, bool) {
 // panicIn returns the panic that ended a call, and whether there is one.
 func panicIn(events []racelab.Event) (Anomaly, bool) {
 	return brokenIn(events, func(e racelab.Event) bool { return e.Result.Class == racelab.Panicked })
+}
+
+// PanicIn says which call of a run was ended by a panic, and by what, if one
+// was.
+func PanicIn(h racelab.History) (why string, panicked bool) {
+	a, panicked := panicIn(h.Events)
+	return a.Why, panicked
 }
 
 // brokenIn tells how the first call broke that counts.

@@ -83,7 +83,10 @@ func (r Race) anomaly(events []racelab.Event) Anomaly {
 // than the last access of a value: one for each session and line.
 //
 // Order comes from a session's own steps, from its start (whoever starts it
-// comes first), and from values that are released and then acquired.
+// comes first), and from values that are released and then acquired. Whoever
+// acquires comes after all that was released before, as a Lock comes after every
+// earlier Unlock; but whoever loads an atomic variable only after the store that
+// it sees, and those that this one itself came after.
 func RacesIn(h racelab.History) []Race {
 	r := raceReader{}
 	return r.read(h.Events)
@@ -112,7 +115,7 @@ type raceReader struct {
 // A raced is a value of shared memory as far as a run has come.
 type raced struct {
 	name     string
-	released clock // by whoever has released it
+	released clock // by those whom the next to acquire it comes after
 	uses     []use
 }
 
@@ -216,7 +219,11 @@ func (r *raceReader) step(event int, e *racelab.Event) {
 			r.access(r.value(t.Object), use{s, r.clocks[s].at(s), t.Mode&racelab.Writes != 0, event})
 		}
 		if t.Mode&racelab.Releases != 0 {
-			r.value(t.Object).released.join(r.clocks[s])
+			o := r.value(t.Object)
+			if e.Op.Kind == racelab.Store { // nobody will see what was stored before
+				o.released = o.released[:0]
+			}
+			o.released.join(r.clocks[s])
 		}
 	}
 }

@@ -3,7 +3,6 @@ package check_test
 import (
 	"context"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/racelab/racelab"
@@ -58,8 +57,8 @@ func judged(t *testing.T, p program, schedule string) (check.Judgement, check.An
 	t.Helper()
 	j := &check.Judge{
 		Scenario: &racelab.Scenario{},
-		Serial: func(_ context.Context, order []racelab.CallID, _ racelab.Schedule) (racelab.History, error) {
-			return under(t, p, "", order), nil
+		Serial: func(_ context.Context, order []racelab.CallID, start racelab.Schedule) (racelab.History, error) {
+			return under(t, p, start.String(), order), nil
 		},
 	}
 	for i := range p(&racelab.Memory{}) {
@@ -86,7 +85,8 @@ func (s *signal) touch() []racelab.Touch {
 	return []racelab.Touch{{Object: "ready", Mode: racelab.Writes | racelab.Acquires | racelab.Releases}}
 }
 
-func (s *signal) Open(racelab.SessionID) bool                   { return s.given > 0 }
+func (s *signal) Open(racelab.SessionID) bool { return s.given > 0 }
+
 func (s *signal) Holders(racelab.SessionID) []racelab.SessionID { return nil }
 
 func (s *signal) wait() {
@@ -155,12 +155,25 @@ func signalOnce(m *racelab.Memory) []func() {
 	return []func(){s.wait, s.signal}
 }
 
-// signalTwo has two who wait, and one signal for them.
+// sendElsewhere sends to another channel than the one that somebody waits at.
 func sendElsewhere(m *racelab.Memory) []func() {
 	n, c, d := mem.NewVar(m, "n", 0), mem.NewChan[int](m, "c", 1), mem.NewChan[int](m, "d", 1)
 	return []func(){func() { n.Load(); c.Recv() }, func() { d.Send(1) }}
 }
 
+// tryAndForget takes the lock by a try; and tryInVain has one that fails before
+// the lock is taken by another, who forgets it.
+func tryAndForget(m *racelab.Memory) []func() {
+	mu := mem.NewMutex(m, "mu")
+	return []func(){func() { mu.TryLock() }, func() { mu.Lock() }}
+}
+
+func tryInVain(m *racelab.Memory) []func() {
+	mu, other := mem.NewMutex(m, "mu"), mem.NewMutex(m, "other")
+	return []func(){func() { mu.Lock(); other.Lock(); mu.TryLock() }, func() { mu.Lock() }, func() { other.Lock(); other.Unlock() }}
+}
+
+// signalTwo has two who wait, and one signal for them.
 func signalTwo(m *racelab.Memory) []func() {
 	s := &signal{memory: m}
 	return []func(){s.wait, s.wait, s.signal}
@@ -199,7 +212,7 @@ func startedPanics(m *racelab.Memory) []func() {
 	return []func(){func() { mem.Go(m, func() { panic("lost") }) }}
 }
 
-// checkedTwice is true of x == y in every serial order.
+// pair sees x == y in every serial order.
 func pair(m *racelab.Memory) []func() {
 	x, y, equal := mem.NewVar(m, "x", 0), mem.NewVar(m, "y", 0), mem.NewVar(m, "equal", true)
 	return []func(){func() { x.Store(1); y.Store(1) }, func() { equal.Store(x.Load() == y.Load()) }}
@@ -225,234 +238,6 @@ func onCall(m *racelab.Memory) []func() {
 func halfway(m *racelab.Memory) []func() {
 	x, seen := mem.NewVar(m, "x", 0), mem.NewVar(m, "seen", 0)
 	return []func(){func() { x.Store(1); x.Store(2) }, func() { seen.Store(x.Load()) }}
-}
-
-func TestRunsOverSharedMemoryHaveTheirName(t *testing.T) {
-	for name, test := range map[string]struct {
-		program  program
-		schedule string
-		want     check.Name
-		why      string // what is said of it
-		prose    string // how it is explained
-	}{
-		"lost update": {add, "A1 B1 B2 A2", check.LostUpdate, "no serial order gives", "A loaded n (A1) before B stored it (B2), and then stored it from what it had loaded (A2). What B stored is gone."},
-		"read skew":   {pair, "A1 B1 B2", check.ReadSkew, "no serial order gives", "B loaded y (B2) before A stored it (A2), and x (B1) after A stored it (A1)."},
-		"two loads":   {twice, "B1 A1 B2", check.NonRepeatableRead, "no serial order gives", "B loaded x (B1), A stored it (A1), and B loaded it again (B2)."},
-		"write skew":  {onCall, "A1 B1 A2 B2", check.WriteSkew, "no serial order gives", "A loaded b (A1) before B stored it (B2), and B loaded a (B1) before A stored it (A2)."},
-		"halfway":     {halfway, "A1 B1 A2", check.DirtyRead, "no serial order gives", "B loaded x (B1) after A stored it (A1) and before A was done."},
-
-		"a data race alone": {add, "A1 A2 B1 B2", check.DataRace, "A2 store n (shared_test.go:", "A stored n (A2, shared_test.go:"},
-
-		"deadlock":          {opposite, "A1 B1", check.Deadlock, "A waits at A2 for B, which holds m2; B waits at B2 for A, which holds m1", "Nobody can go on."},
-		"with itself":       {lockTwice, "", check.Deadlock, "A waits for itself at A2: it holds mu already", "Nobody can go on."},
-		"nobody to give it": {neverSignalled, "", check.Deadlock, "A waits at A2 for ready, and nobody is left who could give it", "Nobody can go on."},
-		"lost wake-up":      {signalOnce, "B1 A1", check.LostWakeup, "A waits at A2 for ready, and B gave the signal (B1) before A began to wait", "nobody gives it again"},
-		"another channel":   {sendElsewhere, "B1 A1", check.Deadlock, "A waits at A2 for c, and nobody is left who could give it", "Nobody can go on."},
-		"a signal too few":  {signalTwo, "A1 C1 A2 B1", check.Deadlock, "B waits at B2 for ready, and nobody is left who could give it", "Nobody can go on."},
-		"forgotten unlock":  {forget, "A1", check.ForgottenUnlock, "B waits at B1 for mu, which A has locked at A1 (shared_test.go:", "A has returned, and holds it for ever."},
-		"panic with lock":   {panicWithLock, "A1", check.ForgottenUnlock, "and never unlocked", "A has panicked, and holds it for ever."},
-		"leaked":            {leak, "", check.LeakedSession, "Aa waits at Aa2 for ready and never ends; A started it at A1 (shared_test.go:", "Everybody else has ended"},
-
-		"misuse":          {unlockTwice, "", check.Misuse, "A3 unlock mu (shared_test.go:", "sync: unlock of unlocked mutex"},
-		"panic":           {divide, "A1 B1", check.DirtyRead, "B panics: divided by zero, which no serial order gives", "before A was done"},
-		"started, panics": {startedPanics, "", check.Panic, "Aa panics: lost", "it ends the program"},
-
-		"locked":               {addLocked, "A1 A2 A3 A4", "", "", ""},
-		"locks in order":       {opposite, "A1 A2 A3 A4", "", "", ""},
-		"signalled in time":    {signalOnce, "A1 B1 A2", "", "", ""},
-		"unlocked in the end":  {forget, "B1 B2 A1", "", "", ""},
-		"every order panics":   {alwaysPanic, "", "", "", ""},
-		"nobody divides in it": {divide, "A1 A2 B1", check.DataRace, "", ""}, // and no panic
-	} {
-		t.Run(name, func(t *testing.T) {
-			v, a, h := judged(t, test.program, test.schedule)
-			if a.Name != test.want || !strings.Contains(v.Reason(), test.why) || !strings.Contains(a.Prose, test.prose) {
-				t.Errorf("it is %q, because %s:\n%s", a.Name, v.Reason(), a.Prose)
-			}
-			if test.want == "" && (v.Violated || v.Reason() != "") {
-				t.Errorf("violated, because %s", v.Reason())
-			}
-			if test.want != "" && v.Severity() == 0 {
-				t.Error("it is no finding")
-			}
-			for at := range a.Marks {
-				if at < 0 || at >= len(h.Events) {
-					t.Errorf("a mark at %d of %d events", at, len(h.Events))
-				}
-			}
-		})
-	}
-}
-
-func TestALostUpdateInMemoryIsMarked(t *testing.T) {
-	_, a, h := judged(t, add, "A1 B1 B2 A2")
-	marks := map[string]string{}
-	for at, mark := range a.Marks {
-		marks[h.Events[at].Op.Name()] = mark
-	}
-	for op, want := range map[string]string{"A1": "stale at A2", "B2": "lost to A2", "A2": "overwrites B2"} {
-		if marks[op] != want {
-			t.Errorf("%s is marked %q, want %q", op, marks[op], want)
-		}
-	}
-}
-
-// A lock does not make a call out of two: what it orders is no race, and may
-// still be lost.
-func TestALockAroundEachStepLosesAnUpdateWithoutARace(t *testing.T) {
-	v, a, _ := judged(t, func(m *racelab.Memory) []func() {
-		n, mu := mem.NewVar(m, "n", 0), mem.NewMutex(m, "mu")
-		one := func() {
-			mu.Lock()
-			x := n.Load()
-			mu.Unlock()
-			mu.Lock()
-			n.Store(x + 1)
-			mu.Unlock()
-		}
-		return []func(){one, one}
-	}, "A1 A2 A3 B1 B2 B3 B4 B5 B6")
-	if a.Name != check.LostUpdate || len(v.Races) > 0 {
-		t.Errorf("it is %q, with races %v", a.Name, v.Races)
-	}
-}
-
-// What serial orders that are stuck leave is no specification.
-func TestASerialOrderThatIsStuckExplainsNothing(t *testing.T) {
-	v, a, _ := judged(t, forget, "A1")
-	if !v.Violated || v.Serial || a.Name != check.ForgottenUnlock {
-		t.Errorf("violated %v, serial %v: %s", v.Violated, v.Serial, a.Name)
-	}
-}
-
-func TestDataRaces(t *testing.T) {
-	for name, test := range map[string]struct {
-		program  program
-		schedule string
-		want     []string // "A2 B1": who races with whom
-	}{
-		"nothing orders":     {add, "A1 A2 B1 B2", []string{"A2 B1"}},
-		"in another order":   {add, "A1 B1 B2 A2", []string{"A1 B2"}},
-		"a lock":             {addLocked, "A1 A2 A3 A4", nil},
-		"one does not lock":  {oneLocks, "A1 A2 A3 A4 B1", []string{"A3 B1"}},
-		"different locks":    {ownLocks, "A1 A2 A3 B1", []string{"A2 B2"}},
-		"handed over":        {handOver, "A1 A2 A3 B1 B2 B3", nil},
-		"not yet handed":     {handOver, "B1 B2 B3 A1 A2 A3", []string{"B3 A1"}},
-		"two read":           {readOnly, "A1 A2 A3 B1", nil},
-		"a start":            {startAfter, "", nil},
-		"after the start":    {startBefore, "A1 Aa1", []string{"Aa1 A2"}},
-		"two are started":    {startTwo, "", []string{"Aa1 Ab1"}},
-		"a signal":           {signalled, "A1 B1 B2 A2", nil},
-		"a try that failed":  {tries, "A1 A2 A3 A4 B1 B2", []string{"A2 B2"}},
-		"a try that did not": {tries, "A1 A2 A3 B1 B2 B3", nil},
-		"a false received":   {sendsFalse, "A1 A2 B1 B2", nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var got []string
-			for _, r := range check.RacesIn(under(t, test.program, test.schedule, nil)) {
-				got = append(got, r.First.Op+" "+r.Second.Op)
-				if r.First.Pos == "" || r.Second.Pos == "" {
-					t.Errorf("no line of code in %s", r)
-				}
-			}
-			if !slices.Equal(got, test.want) {
-				t.Errorf("races %q, want %q", got, test.want)
-			}
-		})
-	}
-}
-
-func oneLocks(m *racelab.Memory) []func() {
-	bodies := addLocked(m)
-	n := mem.NewVar(m, "other", 0)
-	mu := mem.NewMutex(m, "guard")
-	bodies[0] = func() { mu.Lock(); n.Load(); n.Store(1); mu.Unlock() }
-	bodies[1] = func() { n.Load() }
-	return bodies
-}
-
-func ownLocks(m *racelab.Memory) []func() {
-	n := mem.NewVar(m, "n", 0)
-	under := func(name string) func() {
-		mu := mem.NewMutex(m, name)
-		return func() { mu.Lock(); n.Store(1); mu.Unlock() }
-	}
-	return []func(){under("m1"), under("m2")}
-}
-
-// handOver stores without the lock, and passes through it before the other
-// loads.
-func handOver(m *racelab.Memory) []func() {
-	n, mu := mem.NewVar(m, "n", 0), mem.NewMutex(m, "mu")
-	pass := func() { mu.Lock(); defer mu.Unlock() }
-	return []func(){func() { n.Store(1); pass() }, func() { pass(); n.Load() }}
-}
-
-// readOnly has a lock that many may hold, who only read.
-func readOnly(m *racelab.Memory) []func() {
-	n := mem.NewVar(m, "n", 0)
-	do := func(kind racelab.OpKind, mode racelab.TouchMode) {
-		m.Gate.Pass(racelab.Op{Kind: kind, Text: string(kind), Touches: []racelab.Touch{{Object: "rw", Mode: racelab.Writes | mode}}})
-		m.Gate.Done(racelab.Result{Class: racelab.OK})
-	}
-	read := func() { do(racelab.Acquire, racelab.Acquires); n.Load(); do(racelab.Release, racelab.Releases) }
-	return []func(){read, read}
-}
-
-func startAfter(m *racelab.Memory) []func() {
-	n := mem.NewVar(m, "n", 0)
-	return []func(){func() { n.Store(1); mem.Go(m, func() { n.Load() }) }}
-}
-
-func startBefore(m *racelab.Memory) []func() {
-	n := mem.NewVar(m, "n", 0)
-	return []func(){func() { mem.Go(m, func() { n.Load() }); n.Store(1) }}
-}
-
-func startTwo(m *racelab.Memory) []func() {
-	n := mem.NewVar(m, "n", 0)
-	return []func(){func() { mem.Go(m, func() { n.Store(1) }); mem.Go(m, func() { n.Store(2) }) }}
-}
-
-func signalled(m *racelab.Memory) []func() {
-	n, s := mem.NewVar(m, "n", 0), &signal{memory: m}
-	return []func(){func() { s.wait(); n.Load() }, func() { n.Store(1); s.signal() }}
-}
-
-func tries(m *racelab.Memory) []func() {
-	n, mu := mem.NewVar(m, "n", 0), mem.NewMutex(m, "mu")
-	return []func(){func() { mu.Lock(); n.Store(1); mu.Unlock(); mu.Lock(); defer mu.Unlock() }, func() {
-		if mu.TryLock() {
-			defer mu.Unlock()
-		}
-		n.Load()
-	}}
-}
-
-// sendsFalse has a channel whose value is the same as that of a try that
-// failed.
-func sendsFalse(m *racelab.Memory) []func() {
-	n, c := mem.NewVar(m, "n", 0), mem.NewChan[bool](m, "c", 1)
-	return []func(){func() { n.Store(1); c.Send(false) }, func() {
-		if _, _, done := c.TryRecv(); done {
-			n.Load()
-		}
-	}}
-}
-
-func TestARaceIsOneForEachPairOfLines(t *testing.T) {
-	races := check.RacesIn(under(t, func(m *racelab.Memory) []func() {
-		n := mem.NewVar(m, "n", 0)
-		many := func() {
-			for range 3 {
-				n.Store(1)
-			}
-		}
-		return []func(){many, many, many}
-	}, "A1 A2 A3 B1 B2 B3 C1 C2 C3", nil))
-	if len(races) != 1 || races[0].Object != "n" || races[0].First.Op != "A3" || races[0].Second.Op != "B1" {
-		t.Errorf("races %v", races)
-	}
 }
 
 func TestConflictsOfSharedMemoryAreCounted(t *testing.T) {

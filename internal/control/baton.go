@@ -34,10 +34,11 @@ func (d *Director) next() decision {
 		return decision{err: fmt.Errorf("%w: a goroutine that is no session used shared memory (start it with mem.Go)", ErrStalled)}
 	case d.exited.Load() != nil:
 		return decision{err: exited(d.exited.Load())}
-	case d.at >= d.engine.Steps:
-		return decision{err: d.endless()}
 	}
 	ready := d.ready()
+	if len(ready) > 0 && d.at >= d.engine.Steps {
+		return decision{err: d.endless()}
+	}
 	for {
 		s, c, err := d.choose(ready)
 		if d.Loose && err != nil && d.at < len(d.schedule) {

@@ -77,7 +77,7 @@ type Director struct {
 // NewDirector makes the gate for one run of scripts. The sessions' databases
 // are opened with it, and then Run runs them.
 func NewDirector(e *Engine) *Director {
-	if e.World == nil {
+	if e.inTurn() {
 		return e.again()
 	}
 	d := &Director{engine: e, over: make(chan struct{})}
@@ -107,7 +107,7 @@ func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.S
 		d.seats = append(d.seats, d.engine.seat(script))
 	}
 	var err error
-	if d.engine.World == nil {
+	if d.engine.inTurn() {
 		err = d.engine.takeTurns(ctx, d)
 	} else {
 		err = d.runBeside(ctx)

@@ -281,7 +281,12 @@ func TestWhatStopsOutsideTheGateIsNamed(t *testing.T) {
 			}
 			return nil
 		}, "session A waits for a channel (select) at director_test.go:"},
-		"a sleep": {func(ctx context.Context, db *sql.DB) error { time.Sleep(300 * time.Millisecond); return nil }, "session A sleeps at director_test.go:"},
+		"a sleep": {func(ctx context.Context, db *sql.DB) error {
+			for ctx.Err() == nil { // until that has been seen
+				time.Sleep(100 * time.Millisecond)
+			}
+			return nil
+		}, "session A sleeps at director_test.go:"},
 		"its own pool": {func(ctx context.Context, db *sql.DB) error {
 			db.SetMaxOpenConns(1)
 			tx, err := db.BeginTx(ctx, nil)

@@ -35,11 +35,18 @@ type Engine struct {
 	patient  time.Duration // how long a session waits until it looks for a deadlock that it closes
 }
 
-// NewEngine prepares for directing runs in a world; with none, of sessions that
-// have nothing but shared memory.
+// NewEngine prepares for directing runs in a world. One that has no SQL is never
+// asked anything.
 func NewEngine(w racelab.World, d racelab.Dialect, l racelab.Level) *Engine {
-	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, trail: newTrail(), beat: time.NewTicker(beat), patient: 2 * time.Millisecond, StepLimit: 30 * time.Second, Steps: 2000}
+	return &Engine{World: w, Dialect: d, Level: l, locking: map[string]racelab.Locking{}, trail: newTrail(), beat: time.NewTicker(beat), patient: 2 * time.Millisecond, StepLimit: 30 * time.Second, Steps: MostSteps}
 }
+
+// inTurn reports whether sessions take turns in one goroutine: where they have
+// nothing but shared memory, none of them waits outside the gate.
+func (e *Engine) inTurn() bool { return e.Dialect.Features&racelab.SQL == 0 }
+
+// MostSteps is how many steps a run may have if nobody says.
+const MostSteps = 2000
 
 // Wait makes sessions wait longer before they look for deadlocks, in this
 // engine's runs from now on: after ErrLate.

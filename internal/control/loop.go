@@ -40,7 +40,7 @@ type ending struct {
 // each run would have to be handed over otherwise. That one is left behind if a
 // session does not come back; then nothing of do goes on.
 func (e *Engine) Together(do func() error) error {
-	if e.World != nil || e.together {
+	if !e.inTurn() || e.together {
 		return do()
 	}
 	if e.loop == nil {

@@ -2,7 +2,7 @@ package control
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,6 +14,12 @@ import (
 // Pass implements racelab.MemoryGate.
 func (d *Director) Pass(op racelab.Op) (id racelab.SessionID, nth int) {
 	s := d.caller()
+	if s == nil {
+		if op.Latch != nil && !op.Latch.Open("") {
+			panic(op.Text + " has to wait, and no session has begun that could end that")
+		}
+		return "", 0
+	}
 	if s.misused != "" {
 		panic(misuse(s.misused))
 	}
@@ -38,12 +44,16 @@ func (d *Director) Line() *string {
 	return &d.line
 }
 
-// caller is the session whose own code runs.
+// caller is the session whose own code runs; nil is whoever makes what they
+// share, before the run: what that does is no step.
 func (d *Director) caller() *seat {
 	if d.isOver() {
 		d.tooLate()
 	}
 	s := d.current
+	if len(d.seats) == 0 {
+		return nil
+	}
 	if s == nil || s.player == nil || d.looks && s.player.code != thisRoutine() {
 		// Only looked at in serial runs, the first one and those that ask for it, because it takes so long.
 		d.stray.Store(true)
@@ -69,6 +79,9 @@ func (d *Director) Done(r racelab.Result) { d.done(r, "") }
 
 func (d *Director) done(r racelab.Result, why string) {
 	s := d.current
+	if s == nil {
+		return
+	}
 	if s.player.jobs == nil {
 		d.log(racelab.Event{Kind: racelab.Left, Op: s.op, Result: r, What: why})
 		s.state = ownCode
@@ -83,17 +96,23 @@ func (d *Director) done(r racelab.Result, why string) {
 
 // Misused implements racelab.MemoryGate.
 func (d *Director) Misused(message string) {
+	if d.current == nil {
+		panic(misuse(message))
+	}
 	d.current.misused = message
 	d.done(racelab.Result{Class: racelab.Misuse}, message)
 	panic(misuse(message))
 }
 
-func misuse(message string) error { return fmt.Errorf("%w: %s", racelab.ErrMisused, message) }
+func misuse(message string) error { return errors.New("misuse: " + message) }
 
 // Go implements racelab.MemoryGate.
 func (d *Director) Go(op racelab.Op, body func()) {
 	d.Pass(op)
 	s := d.current
+	if s == nil {
+		panic("a session is started, and none has begun that could start it")
+	}
 	child := d.bear(s, body)
 	if s.player.jobs == nil {
 		d.born = child

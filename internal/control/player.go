@@ -32,7 +32,7 @@ func (e *Engine) player() *player {
 		e.idle = e.idle[:n-1]
 		return p
 	}
-	if e.World == nil {
+	if e.inTurn() {
 		return newCoroutine()
 	}
 	p := &player{jobs: make(chan func())}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -76,10 +77,11 @@ func (s *seat) rootCall() racelab.CallID {
 // isOpen reports whether nothing of shared memory keeps a parked operation out.
 func (s *seat) isOpen() bool { return s.op.Latch == nil || s.op.Latch.Open(s.script.Session) }
 
-// obstacles are the sessions that stand in the way of a parked operation.
+// obstacles are the sessions that stand in the way of a parked operation: who
+// made what is shared is none.
 func (s *seat) obstacles() []racelab.SessionID {
 	if s.op.Latch == nil {
 		return nil
 	}
-	return s.op.Latch.Holders(s.script.Session)
+	return slices.DeleteFunc(s.op.Latch.Holders(s.script.Session), func(id racelab.SessionID) bool { return id == "" })
 }

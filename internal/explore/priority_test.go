@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/check"
 	"github.com/racelab/racelab/internal/explore"
 	"github.com/racelab/racelab/mem"
 )
@@ -132,6 +133,10 @@ func TestRandomPrioritiesLetTimePass(t *testing.T) {
 	s.Random, s.Depth = 200, 4
 	early := 0
 	s.Judged = func(h racelab.History) {
+		// In serial order it is so: no violation.
+		if why, panicked := check.PanicIn(h); panicked {
+			t.Errorf("%s: %s", explore.ScheduleOf(h), why)
+		}
 		for i, c := range explore.ScheduleOf(h) {
 			if c.Tick && i > 0 && i < len(explore.ScheduleOf(h))-3 {
 				early++
@@ -145,5 +150,19 @@ func TestRandomPrioritiesLetTimePass(t *testing.T) {
 	}
 	if !r.Guarantee.Sleeps || r.Guarantee.Holds() {
 		t.Errorf("%+v", *r.Guarantee)
+	}
+}
+
+// Which case a select takes has no priority: any of them is as likely.
+func TestRandomPrioritiesTakeAnyCase(t *testing.T) {
+	s := search(t, func(m *racelab.Memory) []func() {
+		c, d := mem.NewChan(m, "c", 1, 1), mem.NewChan(m, "d", 1, 1)
+		return []func(){func() { mem.Select(m, c.Receiving(nil, nil), d.Receiving(nil, nil), d.Receiving(nil, nil)) }}
+	}, false)
+	s.Random, s.Depth = 60, 1
+	taken := map[string]int{}
+	s.Judged = func(h racelab.History) { taken[explore.ScheduleOf(h).String()]++ }
+	if r, err := s.Run(t.Context()); err != nil || r.Violations > 0 || len(taken) != 3 {
+		t.Errorf("%v, %d violate: %v", taken, r.Violations, err)
 	}
 }

@@ -65,7 +65,7 @@ func Lay(run racelab.Run, marks Mark) Layout {
 		}
 		if e.Kind == racelab.Ticked {
 			row.Text, row.Cells = "(time passes)", slices.Clone(state)
-			l.Rows = append(l.Rows, row)
+			l.add(row)
 			continue
 		}
 		if row.Lane < 0 {
@@ -91,9 +91,9 @@ func Lay(run racelab.Run, marks Mark) Layout {
 			if e.Result.Class == racelab.OK {
 				continue
 			}
-			row.Text, row.Failed = "ends: "+plain(e.Result.Class.Words()), true
+			row.Text, row.Failed = "ends: "+e.Result.Class.Words(), true
 			if e.What != "" {
-				row.Text = "ends: " + plain(e.What)
+				row.Text = "ends: " + e.What
 			}
 		}
 		row.Cells = slices.Clone(state)
@@ -103,13 +103,17 @@ func Lay(run racelab.Run, marks Mark) Layout {
 		case e.Kind != racelab.Waiting:
 			row.Cells[row.Lane] = Acts
 		}
-		l.Rows = append(l.Rows, row)
+		l.add(row)
 	}
 	return l
 }
 
-// plain makes a text one line that cannot steer a terminal.
-func plain(s string) string { return sqltext.Inline(s, nil) }
+// add adds a row: one line that cannot steer a terminal, whatever the program
+// says that is shown.
+func (l *Layout) add(r Row) {
+	r.Text, r.Result, r.Mark = sqltext.Printable(r.Text), sqltext.Printable(r.Result), sqltext.Printable(r.Mark)
+	l.Rows = append(l.Rows, r)
+}
 
 // beside orders lanes: A, B, ..., AA, and each session's own behind it, Aa, Aaa,
 // Ab.
@@ -135,10 +139,10 @@ func memoryWait(e racelab.Event) string {
 	itself := false
 	for _, s := range e.On {
 		if itself = itself || s == e.Op.Session; s != e.Op.Session {
-			others = append(others, plain(string(s)))
+			others = append(others, string(s))
 		}
 	}
-	what := "waits for " + plain(e.Op.Touches[0].Object)
+	what := "waits for " + e.Op.Touches[0].Value()
 	switch {
 	case itself:
 		return what + ", which it holds itself"
@@ -154,17 +158,17 @@ func waitText(e racelab.Event) string {
 	}
 	what := "a lock"
 	if e.What != "" {
-		what = "the " + plain(e.What) + " lock"
+		what = "the " + e.What + " lock"
 	}
 	names := make([]string, len(e.On))
 	for i, s := range e.On {
-		names[i] = plain(string(s))
+		names[i] = string(s)
 	}
 	switch {
 	case len(names) > 0:
 		return fmt.Sprintf("waits for %s, which %s holds", what, strings.Join(names, " and "))
 	case e.Outside != "":
-		return fmt.Sprintf("waits for %s: %s", what, plain(e.Outside))
+		return fmt.Sprintf("waits for %s: %s", what, e.Outside)
 	}
 	return "waits for " + what // its holder is not in the picture
 }
@@ -178,7 +182,10 @@ func inGo(v racelab.Value) string {
 }
 
 func describe(e racelab.Event) (name, text, result string, failed bool) {
-	name, text = e.Op.Name(), sqltext.Inline(e.Op.Text, e.Op.Args)
+	name, text = e.Op.Name(), e.Op.Text
+	if len(e.Op.Touches) == 0 { // else it is no SQL
+		text = sqltext.Inline(text, e.Op.Args)
+	}
 	switch e.Op.Kind {
 	case racelab.Window:
 		text = "(" + text + " pass)"
@@ -191,7 +198,7 @@ func describe(e racelab.Event) (name, text, result string, failed bool) {
 	case racelab.Load:
 		result = inGo(e.Result.Value)
 	case racelab.Spawn:
-		result = plain(fmt.Sprint(e.Result.Value))
+		result = fmt.Sprint(e.Result.Value)
 	default:
 		if e.Result.Value != nil {
 			result = inGo(e.Result.Value)
@@ -203,9 +210,9 @@ func describe(e racelab.Event) (name, text, result string, failed bool) {
 	case e.Op.Fault == racelab.DropAfter:
 		return name, text, "done, but the connection is lost, and with it the answer", true
 	case e.Result.Class != racelab.OK && e.What != "":
-		return name, text, plain(e.What), true
+		return name, text, e.What, true
 	case e.Result.Class != racelab.OK:
-		return name, text, plain(e.Result.Class.Words()), true
+		return name, text, e.Result.Class.Words(), true
 	case rows == nil:
 		if e.Op.Kind == racelab.Exec && e.Result.Affected == 0 {
 			result = "no row changed"

@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/racelab/racelab"
@@ -48,4 +49,22 @@ func memory() (racelab.Run, Mark) {
 func TestSharedMemoryIsShownInItsOwnWords(t *testing.T) {
 	run, marks := memory()
 	golden(t, "memory.txt", Text(run, marks, Options{}))
+}
+
+func TestWhatAProgramSaysIsOneLineAndNoComment(t *testing.T) {
+	const name = "m -- its\nname\x1b[2J"
+	s := &script{steps: map[racelab.SessionID]int{}}
+	lock := racelab.Op{Kind: racelab.Acquire, Text: "lock " + name, Touches: []racelab.Touch{{Object: racelab.PartOf(name, "1")}}}
+	s.do("A", lock, racelab.Result{Class: racelab.OK})
+	s.add(racelab.Waiting, "B", racelab.Event{Op: lock, On: []racelab.SessionID{"A"}})
+	s.add(racelab.Returned, "A", racelab.Event{Result: racelab.Result{Class: racelab.Panicked}, What: "panic: " + name})
+	text := Text(racelab.Run{History: racelab.History{Events: s.events}}, Mark{1: "of " + name}, Options{Width: 160})
+	for _, want := range []string{"lock ", "waits for ", "panic: ", "of "} {
+		if want += `m -- its\nname\x1b[2J`; !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if part := racelab.PartOf("", "1"); strings.Contains(text, part) || strings.Contains(text, `\x00`) {
+		t.Errorf("the name of a part is shown:\n%s", text)
+	}
 }

@@ -18,7 +18,7 @@ func Inline(text string, args []any) string {
 		case t.Kind == Gap && b.Len() > 0:
 			b.WriteByte(' ')
 		case t.Kind != Gap:
-			b.WriteString(printable(t.Text))
+			b.WriteString(Printable(t.Text))
 		}
 	}
 	return strings.TrimRight(b.String(), " ")
@@ -30,14 +30,15 @@ func Literal(v any) string {
 	case nil:
 		return "NULL"
 	case string:
-		return "'" + printable(strings.ReplaceAll(v, "'", "''")) + "'"
+		return "'" + Printable(strings.ReplaceAll(v, "'", "''")) + "'"
 	default:
 		return fmt.Sprint(v)
 	}
 }
 
-// printable escapes what does not print.
-func printable(s string) string {
+// Printable escapes what does not print, and so makes a text one line that cannot
+// steer a terminal.
+func Printable(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		if strconv.IsPrint(r) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -26,9 +27,15 @@ type Controlled struct {
 	// StepLimit is how long a step may take while nobody is waited for; 0 is
 	// half a minute. Longer, and control is lost.
 	StepLimit time.Duration
+	// MaxSteps is how many a run may have; 0 is MostSteps. One that has more is
+	// taken to have no end.
+	MaxSteps int
 	// Strategies are those of sessions that do not use the selection's own.
 	Strategies map[racelab.SessionID]*racelab.Strategy
 }
+
+// MostSteps is how many steps a run may have if nobody says.
+const MostSteps = control.MostSteps
 
 // A Cell is a world of its own in which plans are run, one after another.
 type Cell struct {
@@ -40,7 +47,7 @@ type Cell struct {
 	roles     []racelab.Role
 	intakes   []*sqlgate.Intake // one a session; none without a database
 	scripts   []control.Script  // all calls of all sessions
-	now       present
+	now       *present
 }
 
 // present is what belongs to one run.
@@ -64,13 +71,9 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 	if err != nil {
 		return nil, err
 	}
-	directed := world
-	if s.Scenario.Setup == nil {
-		directed = nil
-	}
 	c := &Cell{
 		selection: s, how: how, world: world, roles: s.Scenario.Dealt(how.Sessions),
-		engine: control.NewEngine(directed, s.Engine.Dialect, s.Level),
+		engine: control.NewEngine(world, s.Engine.Dialect, s.Level),
 	}
 	schema, err := world.Schema(ctx)
 	if err != nil {
@@ -81,9 +84,12 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 	if how.StepLimit > 0 {
 		c.engine.StepLimit = how.StepLimit
 	}
+	if how.MaxSteps > 0 {
+		c.engine.Steps = how.MaxSteps
+	}
 	for i := range c.roles {
-		if directed == nil {
-			continue
+		if s.Scenario.Setup == nil {
+			break // there is no database to take in
 		}
 		intake := sqlgate.New(world, s.Engine.Dialect, racelab.Letter(i))
 		intake.Rewrite, intake.PlainLevel = how.Change.Rewrite, how.Change.Level != ""
@@ -93,8 +99,10 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 	return c, nil
 }
 
-// write writes the scripts. Their calls find what belongs to a run in c.now.
+// write writes the scripts, and makes what their calls find of a run.
 func (c *Cell) write() {
+	now := &present{}
+	c.now, c.scripts = now, nil
 	for i, role := range c.roles {
 		id := racelab.Letter(i)
 		script := control.Script{Session: id}
@@ -104,7 +112,7 @@ func (c *Cell) write() {
 		for n, args := range role.Calls {
 			env := &racelab.Env{}
 			script.Calls = append(script.Calls, control.Call{ID: id.Call(n + 1), Run: func(ctx context.Context) (racelab.Result, string) {
-				return c.call(ctx, i, role.Name, env, args)
+				return c.call(ctx, now, i, role.Name, env, args)
 			}})
 		}
 		c.scripts = append(c.scripts, script)
@@ -169,6 +177,9 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 	for i := range c.now.processes {
 		c.now.processes[i].memory = racelab.Memory{Gate: d, Process: i}
 	}
+	if err := c.share(); err != nil {
+		return h, err
+	}
 	c.now.dbs = c.now.dbs[:0]
 	for _, intake := range c.intakes {
 		db := intake.DB(d)
@@ -177,7 +188,7 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 	}
 	h.Events, err = d.Run(ctx, c.scriptsOf(p), p.Schedule)
 	if err != nil {
-		c.now = present{} // a session that was left behind may still have it
+		c.write() // a session that was left behind may still have the others
 		return h, err
 	}
 	h.Final, err = finalState(ctx, c.world, c.now.processes)
@@ -188,9 +199,37 @@ func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, e
 func (c *Cell) together(do func() error) error {
 	err := c.engine.Together(do)
 	if err != nil {
-		c.now = present{} // as above: do was left behind with it
+		c.write() // as above: do was left behind
 	}
 	return err
+}
+
+// share makes what the sessions share, also of those whose calls are left out of
+// the run: it is part of the final state.
+func (c *Cell) share() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("make what the sessions of %s share: %w", c.selection.Name(), racelab.Recovered(p))
+		}
+	}()
+	for i := range c.roles {
+		if c.runs(racelab.Letter(i)) {
+			c.now.processOf(i).value(c.strategyOf(i))
+		}
+	}
+	return nil
+}
+
+// strategyOf and processOf are a session's.
+func (c *Cell) strategyOf(session int) *racelab.Strategy {
+	if other, ok := c.how.Strategies[racelab.Letter(session)]; ok {
+		return other
+	}
+	return c.selection.Strategy
+}
+
+func (p *present) processOf(session int) *Process {
+	return &p.processes[session%len(p.processes)]
 }
 
 // scriptsOf are the scripts with the calls that a plan wants.
@@ -208,17 +247,14 @@ func (c *Cell) scriptsOf(p explore.Plan) []control.Script {
 }
 
 // call calls the body of a session's strategy.
-func (c *Cell) call(ctx context.Context, session int, role string, env *racelab.Env, args racelab.Args) (r racelab.Result, why string) {
-	st := c.selection.Strategy
-	if other, ok := c.how.Strategies[racelab.Letter(session)]; ok {
-		st = other
-	}
+func (c *Cell) call(ctx context.Context, now *present, session int, role string, env *racelab.Env, args racelab.Args) (r racelab.Result, why string) {
+	st := c.strategyOf(session)
 	*env = racelab.Env{
 		Dialect: c.engine.Dialect, Args: args, Tries: cmp.Or(c.how.Change.Tries, Tries),
-		Process: c.now.processes[session%len(c.now.processes)].value(st), Window: noTime,
+		Process: now.processOf(session).value(st), Window: noTime,
 	}
 	if c.intakes != nil {
-		env.DB = c.now.dbs[session]
+		env.DB = now.dbs[session]
 		defer c.intakes[session].Settle()
 	}
 	value, err := protect(ctx, st.Body[role], env)

@@ -195,7 +195,7 @@ func TestWhoRenamesTheCategoryWaits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			x, err := sel.Replay(t.Context(), server, stage.Controlled{}, schedule)
+			x, err := sel.Replay(t.Context(), server, stage.Exploration{}, schedule)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -52,7 +52,9 @@ var ErrForeign = errors.New("the frontier is of another exploration: scenario, s
 // ErrDamaged says that a frontier is not what an exploration has saved.
 var ErrDamaged = explore.ErrDamaged
 
-// fingerprint is of all that the schedules of an exploration depend on.
+// fingerprint is of all that the schedules of an exploration depend on. The
+// limits of a step's time and of a run's steps are none of it: what comes to
+// them ends the exploration.
 func (s Selection) fingerprint(p racelab.Product, x Exploration) string {
 	h := sha256.New()
 	fmt.Fprintln(h, x.Build, s.Name(), s.setup(), s.Scenario.State, s.Scenario.Generated, p.Name, p.Version, s.Level)
@@ -154,9 +156,9 @@ func (s Selection) exploreIn(ctx context.Context, cells []*Cell, product racelab
 	return out, err
 }
 
-// Replay runs one schedule and judges it.
-func (s Selection) Replay(ctx context.Context, server racelab.Server, how Controlled, schedule racelab.Schedule) (out Explored, err error) {
-	cell, err := s.NewCell(ctx, server, how)
+// Replay runs one schedule and judges it, as an exploration would.
+func (s Selection) Replay(ctx context.Context, server racelab.Server, x Exploration, schedule racelab.Schedule) (out Explored, err error) {
+	cell, err := s.NewCell(ctx, server, x.Controlled)
 	if err != nil {
 		return out, err
 	}
@@ -168,7 +170,8 @@ func (s Selection) Replay(ctx context.Context, server racelab.Server, how Contro
 		return out, err
 	}
 	judge := s.Search([]*Cell{cell}).Judge
-	if out.Judgement, err = judge.Judge(ctx, h); err == nil && out.Judgement.Broken {
+	judge.InvariantsOnly = x.InvariantsOnly
+	if out.Judgement, err = judge.Judge(ctx, h); err == nil && out.Judgement.Broken && !x.InvariantsOnly {
 		out.Judgement.Serial, err = judge.Explained(ctx, h)
 	}
 	for _, race := range out.Judgement.Races {
@@ -213,6 +216,9 @@ func mostSteps(h racelab.History) int {
 func LostControl(err error) bool {
 	return errors.Is(err, control.ErrStalled) || errors.Is(err, control.ErrEndless)
 }
+
+// Endless reports whether err says that a run had too many steps.
+func Endless(err error) bool { return errors.Is(err, control.ErrEndless) }
 
 // Diverged reports whether err says that a schedule asks for what cannot be.
 func Diverged(err error) bool { return errors.Is(err, control.ErrDiverged) }

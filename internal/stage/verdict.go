@@ -3,9 +3,13 @@ package stage
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/check"
 )
 
 // Verdict says what an exploration proves, and why; lost is why it broke off,
@@ -32,7 +36,7 @@ func (o Explored) Verdict(x Exploration, lost error) (racelab.VerdictKind, strin
 		if o.Schedules != 1 {
 			schedules = fmt.Sprintf("%d schedules", o.Schedules)
 		}
-		why := fmt.Sprintf("the budget (%s) was used up after %s, none of them a violation", x.budget(), schedules)
+		why := fmt.Sprintf("the budget (%s) was used up after %s: no violation among these, and others were not run", x.budget(), schedules)
 		if o.Undecided {
 			why += "; one more is, unless a serial order that was not run explains it"
 		}
@@ -41,6 +45,49 @@ func (o Explored) Verdict(x Exploration, lost error) (racelab.VerdictKind, strin
 		return racelab.Holds, "nothing conflicted"
 	}
 	return racelab.Holds, ""
+}
+
+// Committed reports whether a call succeeded in some schedule.
+func (o Explored) Committed() bool {
+	calls, failed := 0, 0
+	for _, own := range o.Calls {
+		calls += len(own)
+	}
+	for _, n := range o.Classes {
+		failed += n
+	}
+	return failed < calls*o.Schedules
+}
+
+// Notes say of what is no violation why it may not be what was meant: no serial
+// order did better.
+func (o Explored) Notes() (notes []string) {
+	if o.Schedules == 0 || o.Violations > 0 {
+		return nil
+	}
+	if !o.Committed() {
+		var how []string
+		for _, class := range slices.Sorted(maps.Keys(o.Classes)) {
+			how = append(how, fmt.Sprintf("%d %s", o.Classes[class], class.Words()))
+		}
+		notes = append(notes, "no call succeeded in any schedule, and so in no serial order: "+strings.Join(how, ", "))
+	}
+	if n := o.Classes[racelab.Panicked]; n > 0 {
+		note := fmt.Sprintf("a call panicked %d times, and does so in a serial order, too", n)
+		if n == 1 {
+			note = "a call panicked once, and does so in a serial order, too"
+		}
+		if o.Passing != nil {
+			if why, ok := check.PanicIn(o.Passing.History); ok {
+				note += ": " + why
+			}
+		}
+		notes = append(notes, note)
+	}
+	if o.Steps == 0 {
+		notes = append(notes, "no call made a step: none of them touched what is shared")
+	}
+	return notes
 }
 
 // budget is how much was to be searched at most, for people.

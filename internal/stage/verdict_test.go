@@ -15,11 +15,11 @@ func TestWhatABudgetLeavesOpenIsSaid(t *testing.T) {
 		found explore.Report
 		x     stage.Exploration
 	}{
-		"the budget (5s) was used up after 1 schedule, none of them a violation": {explore.Report{Schedules: 1}, budget},
-		"the budget (5s) was used up after 7 schedules, none of them a violation; one more is, unless a serial order that was not run explains it": {
+		"the budget (5s) was used up after 1 schedule: no violation among these, and others were not run": {explore.Report{Schedules: 1}, budget},
+		"the budget (5s) was used up after 7 schedules: no violation among these, and others were not run; one more is, unless a serial order that was not run explains it": {
 			explore.Report{Schedules: 7, Undecided: true}, budget},
-		"the budget (5s) was used up before the finding was run again":           {explore.Report{Schedules: 7, Violations: 1}, budget},
-		"the budget (4) was used up after 4 schedules, none of them a violation": {explore.Report{Schedules: 4, Conflicts: 1}, stage.Exploration{Budget: 4, Random: 5}},
+		"the budget (5s) was used up before the finding was run again":                                    {explore.Report{Schedules: 7, Violations: 1}, budget},
+		"the budget (4) was used up after 4 schedules: no violation among these, and others were not run": {explore.Report{Schedules: 4, Conflicts: 1}, stage.Exploration{Budget: 4, Random: 5}},
 	} {
 		if v, why := (stage.Explored{Report: test.found}).Verdict(test.x, nil); v != racelab.Unknown || why != want {
 			t.Errorf("%s: %s, want unknown: %s", v, why, want)
