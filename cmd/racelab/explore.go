@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/spec"
 	"github.com/racelab/racelab/internal/stage"
 	"github.com/racelab/racelab/scenario"
 	"github.com/spf13/cobra"
@@ -24,6 +25,7 @@ type controlFlags struct {
 	judge               string
 	stepLimit           string
 	json                bool
+	specFlags
 }
 
 func (f *controlFlags) add(flags *pflag.FlagSet) {
@@ -34,6 +36,7 @@ func (f *controlFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.judge, "judge", "serial", "what a run is held against: serial (the outcomes of all serial orders, and the invariants) or invariant")
 	flags.StringVar(&f.stepLimit, "step-limit", "30s", "how long a step may take while nobody is waited for; longer, and the verdict is unknown")
 	flags.BoolVar(&f.json, "json", false, "print one JSON document")
+	f.addSpec(flags)
 }
 
 // mostSessions is how many can run under control.
@@ -59,6 +62,7 @@ type chosen struct {
 	how  stage.Controlled
 	name string // as it was written
 	dsn  string
+	spec *spec.Played // nil unless it is a spec file
 }
 
 // chosen reads all but what the argument names.
@@ -84,6 +88,12 @@ func (f *controlFlags) chosen(name string) (c chosen, err error) {
 
 // choose reads SCENARIO/STRATEGY or SCENARIO/A=STRATEGY,B=STRATEGY.
 func (f *controlFlags) choose(name string) (c chosen, err error) {
+	if isSpec(name) {
+		return f.chooseSpec(name)
+	}
+	if err := f.specFlags.unused(name, f.given); err != nil {
+		return c, err
+	}
 	if c, err = f.chosen(name); err != nil {
 		return c, err
 	}
@@ -193,6 +203,10 @@ func (c chosen) command(verb, name string, f *controlFlags, more ...string) stri
 	add(f.processes > 1, "--processes", strconv.Itoa(f.processes))
 	add(f.only != "", "--only", f.only)
 	add(f.judge != "serial", "--judge", f.judge)
+	add(f.permutation > 0, "--permutation", strconv.Itoa(f.permutation))
+	if f.allowDestructive {
+		line = append(line, "--allow-destructive")
+	}
 	for i := 0; i+1 < len(more); i += 2 {
 		add(true, more[i], more[i+1])
 	}
@@ -383,7 +397,7 @@ func (f *exploreFlags) sampled() string {
 
 func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	switch {
-	case strings.HasSuffix(name, ".spec"):
+	case isSpec(name) && f.given.Changed("format"):
 		return exploreSpec(c, name, f)
 	case f.given.Changed("format"):
 		return usage("--format is for spec files, and %s is none: their names end in .spec", name)
@@ -409,7 +423,7 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 		}
 	}
 	began := time.Now()
-	server, err := start(c.Context(), what.Engine, what.dsn)
+	server, err := what.start(c.Context(), f.specFlags)
 	if err != nil {
 		return err
 	}
@@ -490,6 +504,9 @@ func lostControl(err error) error {
 func explorationError(ctx context.Context, what chosen, err error) error {
 	if ctx.Err() != nil {
 		return err
+	}
+	if errors.Is(err, racelab.ErrSetup) {
+		return usage("%s on %s: %w", what.name, what.Engine.Name, err)
 	}
 	if stage.Diverged(err) || errors.Is(err, stage.ErrForeign) || errors.Is(err, stage.ErrDamaged) {
 		return usage("%w", err)

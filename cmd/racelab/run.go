@@ -23,6 +23,7 @@ type runFlags struct {
 	stepLimit                 string
 	seed                      uint64
 	json, compare, models     bool
+	specFlags
 }
 
 func runCommand() *cobra.Command {
@@ -69,7 +70,10 @@ loss that was seen 0.`,
 				return err
 			}
 			if c.Flags().Changed("schedule") {
-				return runSchedule(c, args[0], f.schedule, f.expect, controlFlags{f.engineFlags, f.sessions, f.processes, f.only, f.judge, f.stepLimit, f.json})
+				return runSchedule(c, args[0], f.schedule, f.expect, controlFlags{f.engineFlags, f.sessions, f.processes, f.only, f.judge, f.stepLimit, f.json, f.specFlags})
+			}
+			if isSpec(args[0]) {
+				return usage("%s is a spec file, whose steps go in an order: give --schedule, or explore it", args[0])
 			}
 			if f.compare {
 				return runCompare(c, args[0], f)
@@ -92,6 +96,7 @@ loss that was seen 0.`,
 	c.Flags().StringVar(&f.only, "only", "", "with --schedule, the sessions that run, such as A,C; the others do not")
 	c.Flags().StringVar(&f.judge, "judge", "serial", "with --schedule, what the run is held against: serial or invariant")
 	c.Flags().StringVar(&f.stepLimit, "step-limit", "30s", "with --schedule, how long a step may take while nobody is waited for")
+	f.addSpec(c.Flags())
 	c.Flags().BoolVar(&f.compare, "compare", false, "run one session after another, and all at once, and compare")
 	c.Flags().BoolVar(&f.models, "compare-models", false, "measure execution models on this machine: goroutines, goroutines on one processor, processes")
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document (racelab.run/1, racelab.replay/1, racelab.pace/1 or racelab.models/1)")
@@ -117,7 +122,7 @@ func (f runFlags) together(c *cobra.Command) error {
 			return err
 		}
 	}
-	for _, controlled := range []string{"only", "judge", "step-limit"} {
+	for _, controlled := range []string{"only", "judge", "step-limit", "permutation", "allow-destructive"} {
 		if given(controlled) {
 			return usage("--%s is for --schedule", controlled)
 		}

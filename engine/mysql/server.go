@@ -31,6 +31,32 @@ func (s *server) Close() error {
 	return s.private.stop()
 }
 
+// Named has no address: a world keeps a table of its own in its database.
+func (s *server) Named(ctx context.Context) (named racelab.NamedDatabase, err error) {
+	if s.private != nil || s.config.DBName == "" {
+		return named, nil
+	}
+	db, err := s.admin(s.config.DBName)
+	if err != nil {
+		return named, err
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(ctx, `SELECT table_name FROM information_schema.tables WHERE table_schema = database()
+		UNION SELECT routine_name FROM information_schema.routines WHERE routine_schema = database() ORDER BY 1`)
+	if err != nil {
+		return named, fmt.Errorf("look what the database holds: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return named, err
+		}
+		named.Holds = append(named.Holds, name)
+	}
+	return named, rows.Err()
+}
+
 func (s *server) hasSnapshots() bool {
 	_, has := s.product.Settings["innodb_snapshot_isolation"]
 	return has
@@ -116,8 +142,9 @@ func (s *server) open(ctx context.Context, config racelab.Config) (racelab.World
 		return nil, errors.Join(err, s.drop(name))
 	}
 	w.owned, w.controlled = true, config.Controlled && s.private != nil
+	w.whole, w.queries = config.Whole, config.Queries
 	if err := w.setUp(ctx, config.Setup); err != nil {
-		return nil, errors.Join(fmt.Errorf("set up: %w", err), w.Close())
+		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
 }

@@ -74,6 +74,11 @@ func (s *server) Product() racelab.Product {
 	}}
 }
 
+// Named has nothing: a path is new, or racelab's own.
+func (s *server) Named(context.Context) (racelab.NamedDatabase, error) {
+	return racelab.NamedDatabase{}, nil
+}
+
 // next names the file of the next world. With a named path the first world has
 // that path; more of them (an exploration's workers) lie beside it.
 func (s *server) next() string {
