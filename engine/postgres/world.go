@@ -160,6 +160,16 @@ const tablesQuery = `SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namesp
 // State reads all tables at one moment: the transaction's snapshot is that of
 // its first SELECT.
 func (w *world) State(ctx context.Context) (racelab.State, error) {
+	state, err := w.readState(ctx)
+	if err != nil && w.whole && ctx.Err() == nil {
+		// What is prepared on the connection that has failed may be of tables
+		// that are other ones by now.
+		state, err = w.readState(ctx)
+	}
+	return state, err
+}
+
+func (w *world) readState(ctx context.Context) (racelab.State, error) {
 	names := w.state
 	if w.whole {
 		found, err := pipeline{tablesQuery}.run(ctx, w.watcher)
