@@ -122,7 +122,7 @@ func (c *Cell) learn(ctx context.Context, schema racelab.Schema) error {
 	if err == nil || ctx.Err() != nil || c.selection.Engine.Dialect.Classify(err) == racelab.ConnectionLost {
 		return err
 	}
-	return fmt.Errorf("%w: %w", racelab.ErrSetup, err)
+	return fmt.Errorf("%w the invariants: %w", racelab.ErrSetup, err)
 }
 
 // anew brings the world back to its beginning: where a run may have changed more
