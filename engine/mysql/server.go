@@ -19,6 +19,7 @@ var sessionTimeouts = fmt.Sprintf("innodb_lock_wait_timeout=%d, lock_wait_timeou
 type server struct {
 	config  *driver.Config
 	private *private // nil: it was named by a DSN, and is not ours
+	named   string   // the database of the DSN, which worlds do not use; "" if it names none
 	product racelab.Product
 }
 
@@ -33,16 +34,16 @@ func (s *server) Close() error {
 
 // Named has no address: a world keeps a table of its own in its database.
 func (s *server) Named(ctx context.Context) (named racelab.NamedDatabase, err error) {
-	if s.private != nil || s.config.DBName == "" {
+	if s.named == "" {
 		return named, nil
 	}
-	db, err := s.admin(s.config.DBName)
+	db, err := s.admin("")
 	if err != nil {
 		return named, err
 	}
 	defer db.Close()
-	rows, err := db.QueryContext(ctx, `SELECT table_name FROM information_schema.tables WHERE table_schema = database()
-		UNION SELECT routine_name FROM information_schema.routines WHERE routine_schema = database() ORDER BY 1`)
+	rows, err := db.QueryContext(ctx, `SELECT table_name FROM information_schema.tables WHERE table_schema = ?
+		UNION SELECT routine_name FROM information_schema.routines WHERE routine_schema = ? ORDER BY 1`, s.named, s.named)
 	if err != nil {
 		return named, fmt.Errorf("look what the database holds: %w", err)
 	}

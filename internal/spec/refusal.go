@@ -43,7 +43,7 @@ func (r *refusals) accepted(step, text string) {
 // what is not there: that lies at no other session's door, unless steps make
 // and drop such things.
 func (p *Played) Meaningless() []Refusal {
-	if p.Leaves == racelab.InSchema {
+	if p.changing {
 		return nil
 	}
 	p.refusals.mu.Lock()

@@ -21,6 +21,10 @@ var leavesRows = words(`SELECT INSERT UPDATE DELETE REPLACE MERGE WITH VALUES TA
 // leavesSettings are statements that change what their connection knows.
 var leavesSettings = words(`SET RESET LISTEN UNLISTEN DISCARD PREPARE EXECUTE DEALLOCATE USE LOCK UNLOCK DECLARE FETCH MOVE CLOSE`)
 
+// changesSchema are statements after which others may make sense that made none
+// before, or the other way round.
+var changesSchema = words(`CREATE ALTER DROP RENAME DO CALL SELECT WITH`)
+
 // harmless are what may stand before a bracket without being a function that
 // does more than to compute.
 var harmless = words(`COUNT SUM MIN MAX AVG COALESCE NULLIF IFNULL GREATEST LEAST ABS MOD ROUND LENGTH LOWER UPPER CONCAT SUBSTR SUBSTRING CAST NOW NEXTVAL
@@ -40,6 +44,14 @@ func (m message) leaves() racelab.Remainder {
 		most = max(most, leavings(sqltext.Words(statement)))
 	}
 	return most
+}
+
+// changes reports whether what other messages mean may depend on this one.
+func (m message) changes() bool {
+	return slices.ContainsFunc(m.statements, func(statement string) bool {
+		tokens := sqltext.Words(statement)
+		return leavings(tokens) == racelab.InSchema && changesSchema[strings.ToUpper(tokens[0].Text)]
+	})
 }
 
 func leavings(tokens []sqltext.Token) racelab.Remainder {

@@ -19,6 +19,7 @@ type Played struct {
 	Program   Program
 	generated atomic.Pointer[[]string] // the columns of the schema that the database makes up
 	refusals  refusals
+	changing  bool // what a statement means may depend on when it runs
 }
 
 // Play makes a scenario of one of the file's programs, with one strategy.
@@ -41,10 +42,12 @@ func (s *Spec) Play(name, strategy string, program Program) (*Played, error) {
 		p.Invariants = append(p.Invariants, racelab.Invariant{Name: called, Query: claim.Query})
 	}
 	p.Leaves = inRoutines(s.Setups)
+	p.changing = p.Leaves == racelab.InSchema
 	for i, session := range program.Sessions {
 		messages := session.messages()
 		for _, m := range messages {
 			p.Leaves = max(p.Leaves, m.leaves())
+			p.changing = p.changing || m.changes()
 		}
 		if err := followable(messages); err != nil {
 			return nil, err
