@@ -34,7 +34,7 @@ func (p *Played) body(messages []message) racelab.Body {
 		defer conn.Close()
 		c := &call{played: p, env: env, conn: conn}
 		for _, m := range messages {
-			if err := c.send(racelab.At(ctx, "step "+m.step), m); err != nil {
+			if err := c.send(racelab.At(ctx, m.place()), m); err != nil {
 				return nil, err
 			}
 		}

@@ -121,11 +121,11 @@ func followable(messages []message) error {
 			second := func(keyword string) bool { return len(tokens) > 1 && tokens[1].Is(keyword) }
 			switch first := tokens[0]; {
 			case first.Is("PREPARE") && second("TRANSACTION"), first.Is("XA"):
-				return fmt.Errorf("step %s: a prepared transaction outlives its session, and is not judged", nameText(m.step))
+				return fmt.Errorf("%s: a prepared transaction outlives its session, and is not judged", m.place())
 			case first.Is("SET") && slices.ContainsFunc(tokens, func(t sqltext.Token) bool { return strings.EqualFold(t.Inside(), "autocommit") }):
-				return fmt.Errorf("step %s: say BEGIN instead of changing autocommit: else it is not seen where a transaction begins", nameText(m.step))
+				return fmt.Errorf("%s: say BEGIN instead of changing autocommit: else it is not seen where a transaction begins", m.place())
 			case first.Is("SAVEPOINT") && !open:
-				return fmt.Errorf("step %s: SAVEPOINT stands outside a transaction: say BEGIN before", nameText(m.step))
+				return fmt.Errorf("%s: SAVEPOINT stands outside a transaction: say BEGIN before", m.place())
 			}
 			switch kindOf(tokens) {
 			case beginning:

@@ -124,6 +124,14 @@ type message struct {
 	statements []string
 }
 
+// place says where it stands in the file.
+func (m message) place() string {
+	if keyword(m.step) {
+		return m.step
+	}
+	return "step " + nameText(m.step)
+}
+
 func (s Session) messages() []message {
 	var all []message
 	add := func(step, text string) {
