@@ -179,7 +179,7 @@ func (c *call) note(ctx context.Context, step, text string, kind kindOfStatement
 	case goingBack:
 		c.backTo(lastName(text))
 	default:
-		if shown.Columns != nil {
+		if len(shown.Columns) > 0 {
 			shown = c.played.labelled(shown, text)
 			c.shown = append(c.shown, shown)
 		}

@@ -20,7 +20,7 @@ func (c *conn) Message(ctx context.Context, text string) (gave []racelab.Table, 
 				return
 			}
 			gave = append(gave, *a.Table)
-			if a.Table.Columns != nil {
+			if len(a.Table.Columns) > 0 {
 				r.Rows = a.Table
 			}
 		})
