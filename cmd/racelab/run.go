@@ -29,7 +29,7 @@ type runFlags struct {
 func runCommand() *cobra.Command {
 	f := runFlags{}
 	c := &cobra.Command{
-		Use:   "run SCENARIO[/STRATEGY]",
+		Use:   "run SCENARIO[/STRATEGY] | FILE.spec",
 		Short: "Run an exhibit freely: everything at once, as in production",
 		Long: `Runs the scenario's whole cast at once on a real engine, -n times, and measures
 after each run what must hold. Luck decides the order, so a loss proves the race
@@ -42,6 +42,8 @@ What shares nothing but memory runs on Go's own variables, locks and channels, w
 operations nobody records. Each run is held against the serial orders, and luck is
 seen beside all schedules: how many there are, as far as a small budget goes, and how
 many of them violate.
+
+A spec file (see explore) runs only with --schedule.
 
 --compare runs each strategy in two ways, one session after another and all at
 once, and says how long each takes and what it loses. It is a measurement: 0.
