@@ -51,6 +51,9 @@ func (f *controlFlags) chooseSpec(file string) (c chosen, err error) {
 	if err != nil {
 		return c, usage("%w", err)
 	}
+	if f.judge == "invariant" && len(s.Invariants) == 0 {
+		return c, usage("--judge is invariant, and %s has none: write # racelab: invariant SELECT ...", file)
+	}
 	programs := s.Programs()
 	program, strategy := programs[0], "as-written"
 	switch {

@@ -108,7 +108,7 @@ func (s *server) Open(ctx context.Context, c racelab.Config) (racelab.World, err
 		if _, err := os.Stat(path); err != nil {
 			return nil, fmt.Errorf("attach to a world: %w", err)
 		}
-		return openWorld(ctx, path, c)
+		return openWorld(ctx, path, false, c)
 	}
 	if err := s.reserve(); err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (s *server) Open(ctx context.Context, c racelab.Config) (racelab.World, err
 	if err := claim(path, true); err != nil {
 		return nil, err
 	}
-	return openWorld(ctx, path, c)
+	return openWorld(ctx, path, path != s.path, c)
 }
 
 // claim refuses a path that racelab may not fill: it must be new, or empty, or

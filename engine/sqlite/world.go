@@ -22,6 +22,7 @@ type world struct {
 	path   string
 	config racelab.Config
 	reset  []string // statements; none if attached
+	spare  bool     // nobody looks for the file once it is closed
 
 	watching sync.Mutex
 	watcher  *preparedConn // guarded by watching; nil if closed
@@ -33,8 +34,8 @@ type world struct {
 	ended int     // counts the statements after which a lock may be free
 }
 
-func openWorld(ctx context.Context, path string, c racelab.Config) (_ racelab.World, err error) {
-	w := &world{path: path, config: c, conns: map[racelab.ConnID]*conn{}}
+func openWorld(ctx context.Context, path string, spare bool, c racelab.Config) (_ racelab.World, err error) {
+	w := &world{path: path, config: c, spare: spare, conns: map[racelab.ConnID]*conn{}}
 	// The watcher waits by SQLite's own timer: nobody looks at its waits.
 	pragmas := []string{"busy_timeout(10000)", "foreign_keys(0)"}
 	if c.Attach == "" {
@@ -207,6 +208,9 @@ func (w *world) Close() error {
 	if w.watcher != nil {
 		errs = append(errs, w.watcher.Close())
 		w.watcher = nil
+		if w.spare {
+			errs = append(errs, removeFiles(w.path))
+		}
 	}
 	return errors.Join(errs...)
 }

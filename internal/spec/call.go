@@ -191,9 +191,14 @@ func (c *call) note(ctx context.Context, step, text string, kind kindOfStatement
 	return nil
 }
 
-// labelled brings a result into an order that depends on its values, and marks
-// the keys that the database has made up.
+// labelled is a result, which the history has too, brought into an order that
+// depends on its values, and with the keys marked that the database has made up.
 func (p *Played) labelled(t racelab.Table, text string) racelab.Table {
+	rows := make([][]racelab.Value, len(t.Rows))
+	for i, row := range t.Rows {
+		rows[i] = slices.Clone(row)
+	}
+	t.Rows = rows
 	tokens := sqltext.Words(text)
 	has := func(word string) bool {
 		return slices.ContainsFunc(tokens, func(t sqltext.Token) bool { return strings.EqualFold(t.Inside(), word) })
