@@ -128,6 +128,11 @@ var files = []played{
 			session s1 step c { CREATE TABLE made (n INTEGER); } step i { INSERT INTO made VALUES (1); }
 			session s2 step d { DROP TABLE t; }`,
 		verdicts: map[string]string{"sqlite": "holds", "postgres": "holds", "mysql": "holds"}, says: "made {n=1}", never: "error"},
+	{name: "tables that steps change",
+		src: `setup { CREATE TABLE t (n INTEGER); }
+			session s1 step a { ALTER TABLE t ADD COLUMN m INTEGER; } step r1 { SELECT * FROM t; }
+			session s2 step i { INSERT INTO t (n) VALUES (1); } step r2 { SELECT n FROM t; }`,
+		verdicts: map[string]string{"sqlite": "holds", "postgres": "holds", "mysql": "holds"}, says: "t {n=1 m=NULL}"},
 	{name: "tables that a function makes",
 		src: `setup { CREATE FUNCTION make() RETURNS int LANGUAGE plpgsql AS $$ BEGIN CREATE TABLE made (n int); RETURN 1; END $$; }
 			session s1 step c { SELECT make(); } session s2 step r { SELECT 1 AS one; }`,
