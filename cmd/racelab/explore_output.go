@@ -22,8 +22,9 @@ type exploreReport struct {
 	Level    racelab.Level `json:"level"`
 	racelab.Product
 	Sessions   int                   `json:"sessions"`
-	Cast       []castMember          `json:"cast,omitempty"` // of a spec file
-	Only       []racelab.SessionID   `json:"only"`           // that ran; null: all
+	Cast       []castMember          `json:"cast,omitempty"`       // of a spec file
+	NeverDone  []string              `json:"never_done,omitempty"` // statements of a spec file that failed in every run, and why
+	Only       []racelab.SessionID   `json:"only"`                 // that ran; null: all
 	Processes  int                   `json:"processes"`
 	InProcess  bool                  `json:"in_process"` // it relies on the memory of one process, and there was one
 	Faults     int                   `json:"faults"`     // connections lost in a schedule, at most
@@ -142,7 +143,7 @@ type replayCount struct {
 
 func (f exploreFlags) report(what chosen, p racelab.Product, how stage.Exploration, x stage.Explored, lost error) exploreReport {
 	r := exploreReport{
-		Schema: "racelab.explore/1", Scenario: what.Scenario.Name, Strategy: what.strategy(), Cast: what.cast(),
+		Schema: "racelab.explore/1", Scenario: what.Scenario.Name, Strategy: what.strategy(), Cast: what.cast(), NeverDone: what.neverDone(),
 		Engine: what.Engine.Name, Level: what.Level, Product: inForce(p, what.Level),
 		Sessions: len(what.Scenario.Dealt(f.sessions)), Only: what.how.Only, Processes: f.processes, InProcess: f.processes == 1 && what.sharesMemory(), Faults: f.faults,
 		Complete: x.Complete, Method: "brute", Schedules: x.Schedules, Serial: x.Serial, Beside: x.Beside, Aborted: x.Aborted,
@@ -211,6 +212,9 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 		b.WriteString(item("promise", r.Guarantee.String()))
 	}
 	printOutcomes(&b, r.Outcomes)
+	for _, line := range r.NeverDone {
+		b.WriteString(item("note", printable(line)))
+	}
 	if r.Witness != nil {
 		if fix := what.fix(); fix != "" {
 			fmt.Fprintf(&b, "fix      %s\n", what.command("explore", what.Scenario.Name+"/"+fix, &f.controlFlags))

@@ -143,6 +143,19 @@ func (c chosen) strategy() string {
 	return strings.TrimPrefix(c.name, c.Scenario.Name+"/")
 }
 
+// neverDone says which statements of a spec file have failed in every run: what
+// holds without them proves less than it seems to.
+func (c chosen) neverDone() []string {
+	if c.spec == nil {
+		return nil
+	}
+	var lines []string
+	for _, r := range c.spec.Refused() {
+		lines = append(lines, fmt.Sprintf("step %s failed in every run: %v", r.Step, r.Err))
+	}
+	return lines
+}
+
 // A castMember says which session of a spec file a letter stands for.
 type castMember struct {
 	Session racelab.SessionID `json:"session"`

@@ -46,7 +46,13 @@ func (p *Played) Meaningless() []Refusal {
 	if p.changing {
 		return nil
 	}
+	return slices.DeleteFunc(p.Refused(), func(x Refusal) bool { return x.Class != racelab.SyntaxError })
+}
+
+// Refused lists the statements that have failed in every run so far, but for
+// those that came after another error of their transaction.
+func (p *Played) Refused() []Refusal {
 	p.refusals.mu.Lock()
 	defer p.refusals.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(p.refusals.all), func(x Refusal) bool { return x.Class != racelab.SyntaxError })
+	return slices.DeleteFunc(slices.Clone(p.refusals.all), func(x Refusal) bool { return x.Class == racelab.TransactionFailed })
 }
