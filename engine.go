@@ -2,6 +2,7 @@ package racelab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,9 +46,18 @@ type Server interface {
 	// Open gives a world: a new database with config's set-up, or, with
 	// config.Attach, one that another process of this run has set up.
 	Open(context.Context, Config) (World, error)
+	// Named looks at the database that the DSN names, and changes nothing.
+	Named(context.Context) (NamedDatabase, error)
 	// Close ends a private server and removes what it kept. It does not touch
 	// a server that was named by a DSN. The worlds must be closed before.
 	Close() error
+}
+
+// A NamedDatabase is what a DSN names on its server, which is not racelab's. It
+// is empty where the DSN names none, or the server is private.
+type NamedDatabase struct {
+	Address string   // to attach to it; "" where sessions cannot run in a database that racelab did not make
+	Holds   []string // its tables, views, routines and the like, by name
 }
 
 // A Config says what a world is opened with.
@@ -55,6 +65,13 @@ type Config struct {
 	Level Level    // of every session; "" is the dialect's first
 	Setup []string // statements that make and seed the tables; placeholders are not allowed
 	State []string // the tables that State reads, in order
+	// Whole is for sessions of which nothing is declared: State reads every
+	// table that there is by then, and Reset brings back what the database
+	// counts up too (sequences, AUTO_INCREMENT).
+	Whole bool
+	// Queries are run beside State, at the same moment. What each gives is
+	// another table there, called as its text.
+	Queries []string
 	// Attach is the address of a world that is open elsewhere. Setup is not
 	// run, Reset is refused, and Close leaves the database.
 	Attach string
@@ -67,6 +84,10 @@ type Config struct {
 	// 0 waits until the context ends.
 	BusyLimit time.Duration
 }
+
+// ErrSetup says that a database refused a statement of Config.Setup or
+// Config.Queries: what it was asked makes no sense to it.
+var ErrSetup = errors.New("set up")
 
 // A Feature is a set of what a strategy may need of an engine.
 type Feature uint32
@@ -121,10 +142,27 @@ type Dialect struct {
 	// To say too much costs time; so does to leave out MayWait or MayHold, for
 	// whoever takes long is asked about anyway.
 	Locking func(text string, l Level) Locking
+	// Transactions says what is particular about the engine's transactions.
+	Transactions Transactions
 	// Isolation says what a level does with what statements read and write.
 	Isolation func(Level) Isolation
 	// Classify says how an operation that returned err ended; nil is OK.
 	Classify func(error) Class
+}
+
+// Transactions are what engines differ in when a session begins and ends
+// transactions in its own words.
+type Transactions struct {
+	// Whole says that an error in a transaction fails all of it: until it ends,
+	// or goes back to a savepoint, every statement is refused, and COMMIT rolls
+	// it back.
+	Whole bool
+	// Batched says that several statements in one message are one transaction,
+	// unless they begin or end one.
+	Batched bool
+	// Commits reports whether a statement other than COMMIT first commits the
+	// transaction that is open; nil is none.
+	Commits func(text string) bool
 }
 
 // Locking is what an operation may do to the locks of a database.

@@ -38,7 +38,7 @@ var rules = []rule{
 	{"mem", "racelab", false},
 	{"scenario", "racelab mem", false},
 	{"internal/intake/*", "racelab internal/tables internal/sqltext", true},
-	{"internal/spec", "racelab", false},
+	{"internal/spec", "racelab internal/sqltext internal/tables", false},
 	{"internal/control", "racelab internal/tables", true},
 	{"internal/check", "racelab internal/tables internal/sqltext", false},
 	{"internal/picture", "racelab internal/tables internal/sqltext", false},

@@ -12,6 +12,7 @@ type TableSchema struct {
 	// Integers are the columns of whole numbers: of others it is not known
 	// which values are the same.
 	Integers   []string
+	Generated  []string   // the columns whose values the database makes up
 	Unique     [][]string // the columns of each unique key, the primary key first
 	Primary    bool       // the first of them is the primary key
 	References []Reference

@@ -8,7 +8,7 @@ import (
 )
 
 // A Value is a scalar as histories, states and calls' results hold it: nil,
-// bool, int64, float64, string, Time, or, of a call, Key.
+// bool, int64, float64, string, Time, or, of a call, Key or Shown.
 type Value any
 
 // A Time is a time as RFC 3339 has it, in UTC. It is never the same twice, so
@@ -29,6 +29,11 @@ type Key struct {
 	Value Value
 }
 
+// Shown are tables that a call returns: what it has shown to its caller, in
+// order. Their values may be Keys. Rows are in an order that depends on their
+// values only, unless their order is part of what was shown.
+type Shown []Table
+
 // String returns the key as it is in the database.
 func (k Key) String() string { return fmt.Sprint(k.Value) }
 
@@ -40,7 +45,7 @@ func (k Key) MarshalJSON() ([]byte, error) { return json.Marshal(k.Value) }
 // an unknown type its printed form.
 func ValueOf(v any) Value {
 	switch v := v.(type) {
-	case nil, bool, int64, float64, string, Time:
+	case nil, bool, int64, float64, string, Time, Shown:
 		return v
 	case Key:
 		return Key{v.Of, ValueOf(v.Value)}

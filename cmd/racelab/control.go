@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/spec"
 	"github.com/racelab/racelab/internal/stage"
 	"github.com/racelab/racelab/scenario"
 	"github.com/spf13/pflag"
@@ -20,6 +21,7 @@ type controlFlags struct {
 	stepLimit           string
 	maxSteps            int
 	json                bool
+	specFlags
 }
 
 func (f *controlFlags) add(flags *pflag.FlagSet) {
@@ -31,6 +33,7 @@ func (f *controlFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.stepLimit, "step-limit", "30s", "how long a step may take while nobody is waited for; longer, and the verdict is unknown")
 	flags.IntVar(&f.maxSteps, "max-steps", stage.MostSteps, "steps that a run may have; with more it is taken to have no end, and the verdict is unknown")
 	flags.BoolVar(&f.json, "json", false, "print one JSON document")
+	f.addSpec(flags)
 }
 
 const (
@@ -60,6 +63,7 @@ type chosen struct {
 	how  stage.Controlled
 	name string // as it was written
 	dsn  string
+	spec *spec.Played // nil unless it is a spec file
 }
 
 // chosen reads all but what the argument names.
@@ -85,6 +89,12 @@ func (f *controlFlags) chosen(name string) (c chosen, err error) {
 
 // choose reads SCENARIO/STRATEGY or SCENARIO/A=STRATEGY,B=STRATEGY.
 func (f *controlFlags) choose(name string) (c chosen, err error) {
+	if isSpec(name) {
+		return f.chooseSpec(name)
+	}
+	if err := f.specFlags.unused(name, f.given); err != nil {
+		return c, err
+	}
 	if c, err = f.chosen(name); err != nil {
 		return c, err
 	}
@@ -195,6 +205,10 @@ func (c chosen) command(verb, name string, f *controlFlags, more ...string) stri
 	add(f.only != "", "--only", f.only)
 	add(f.judge != "serial", "--judge", f.judge)
 	add(f.maxSteps > 0 && f.maxSteps != stage.MostSteps, "--max-steps", strconv.Itoa(f.maxSteps))
+	add(f.permutation > 0, "--permutation", strconv.Itoa(f.permutation))
+	if f.allowDestructive {
+		line = append(line, "--allow-destructive")
+	}
 	for i := 0; i+1 < len(more); i += 2 {
 		add(true, more[i], more[i+1])
 	}

@@ -45,6 +45,9 @@ func (f *engineFlags) resolve(name string) (racelab.Engine, string, racelab.Leve
 	if err != nil {
 		return fail(err)
 	}
+	if isSpec(name) {
+		name = ""
+	}
 	name, _, _ = strings.Cut(name, "/")
 	s, _ := scenario.Named(name)
 	if s != nil && s.Setup == nil && !f.given.Changed("dsn") && !f.given.Changed("dsn-file") {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -83,11 +82,31 @@ same build of racelab. With --part I/N a process does its share of the search;
 --baseline FILE lets findings pass that FILE lists; with --accept this one is put
 into it.
 
-FILE.spec --format isolationtester runs an isolation test of PostgreSQL and prints
-what its own program, isolationtester, prints, byte for byte, and with its exit codes,
-0 and 1. Nothing is judged. It runs in a new database of a private server, or of the
-one that a DSN names. A permutation that schedules a step of a session which waits for
-ever ends at once, with a line that begins "racelab:". --step-limit is then 5m.
+FILE.spec is a file of sessions and their steps in SQL, in the format of PostgreSQL's
+isolation tests, on any engine. A session is one call: its set-up, its steps and its
+teardown, on one connection. It returns the rows that its committed transactions have
+shown; what it rolled back does not count. Compared at the end are all tables. Steps
+are sent whatever came of those before; what failed in every run is said. On an engine that goes on in a transaction
+after a deadlock, a serialization failure or a refused lock, the rest of it is left out
+and ROLLBACK sent, as if it failed there as on PostgreSQL. A comment line
+
+  # racelab: invariant NAME: SELECT count(*) = 1 FROM t
+
+says what must hold in the end (the name may be left out): the query gives one value,
+true or a number other than 0. Permutations say which steps there are, and not in which
+order: if they differ, --permutation N takes the N-th's. Their markers say nothing here.
+The file's own teardown is not run: every run begins with what its set-up makes.
+
+FILE.spec --format isolationtester runs the file's permutations and prints what
+PostgreSQL's own program, isolationtester, prints, byte for byte, and with its exit
+codes, 0 and 1. Nothing is judged. A permutation that schedules a step of a session
+which waits for ever ends at once, with a line that begins "racelab:". --step-limit is
+then 5m.
+
+With a DSN that names a database which is not empty, both are refused without
+--allow-destructive: a file's statements may name anything on that server. What is
+judged runs in new databases beside it. --format isolationtester runs in the one that
+is named, on PostgreSQL, and does to it what the file says.
 
 Exit codes: 0 holds, and everything was searched (or the bound or random sample asked
 for), or only a finding of the baseline; 1 violated; 3 unknown: the budget was used up,
@@ -106,6 +125,7 @@ each strategy agrees with what is declared; 1 one does not; 3 one is unknown.`,
   racelab explore deposit/transaction --engine postgres --advise
   racelab explore deposit/immediate --random 1000 --seed 7 --json
   racelab explore counter/read-modify-write --sessions 6 --pct 500 --depth 2
+  racelab explore examples/lost-update.spec --engine postgres
   racelab explore deadlock-simple.spec --format isolationtester`,
 		Args: oneExhibit,
 		RunE: func(c *cobra.Command, args []string) error { return exploreRun(c, args[0], f) },
@@ -189,7 +209,7 @@ func (f *exploreFlags) sampled() string {
 
 func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	switch {
-	case strings.HasSuffix(name, ".spec"):
+	case isSpec(name) && f.given.Changed("format"):
 		return exploreSpec(c, name, f)
 	case f.given.Changed("format"):
 		return usage("--format is for spec files, and %s is none: their names end in .spec", name)
@@ -215,7 +235,7 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 		}
 	}
 	began := time.Now()
-	server, err := start(c.Context(), what.Engine, what.dsn)
+	server, err := what.start(c.Context(), f.specFlags)
 	if err != nil {
 		return err
 	}
@@ -287,6 +307,9 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 func explorationError(ctx context.Context, what chosen, err error) error {
 	if ctx.Err() != nil {
 		return err
+	}
+	if errors.Is(err, racelab.ErrSetup) {
+		return usage("%s on %s: %w", what.name, what.Engine.Name, err)
 	}
 	if stage.Diverged(err) || errors.Is(err, stage.ErrForeign) || errors.Is(err, stage.ErrDamaged) {
 		return usage("%w", err)

@@ -22,7 +22,9 @@ type exploreReport struct {
 	Level    racelab.Level `json:"level"`
 	racelab.Product
 	Sessions   int                   `json:"sessions"`
-	Only       []racelab.SessionID   `json:"only"` // that ran; null: all
+	Cast       []castMember          `json:"cast,omitempty"`       // of a spec file
+	NeverDone  []string              `json:"never_done,omitempty"` // statements of a spec file that failed in every run, and why
+	Only       []racelab.SessionID   `json:"only"`                 // that ran; null: all
 	Processes  int                   `json:"processes"`
 	InProcess  bool                  `json:"in_process"` // it relies on the memory of one process, and there was one
 	Faults     int                   `json:"faults"`     // connections lost in a schedule, at most
@@ -143,7 +145,7 @@ type replayCount struct {
 
 func (f exploreFlags) report(what chosen, p racelab.Product, how stage.Exploration, x stage.Explored, lost error) exploreReport {
 	r := exploreReport{
-		Schema: "racelab.explore/1", Scenario: what.Scenario.Name, Strategy: strings.TrimPrefix(what.name, what.Scenario.Name+"/"),
+		Schema: "racelab.explore/1", Scenario: what.Scenario.Name, Strategy: what.strategy(), Cast: what.cast(), NeverDone: what.neverDone(),
 		Engine: what.Engine.Name, Level: what.Level, Product: inForce(p, what.Level),
 		Sessions: len(what.Scenario.Dealt(f.sessions)), Only: what.how.Only, Processes: f.processes, InProcess: f.processes == 1 && what.sharesMemory(), Faults: f.faults,
 		Complete: x.Complete, Method: "brute", Schedules: x.Schedules, Serial: x.Serial, Beside: x.Beside, Aborted: x.Aborted,
@@ -202,6 +204,7 @@ func (f exploreFlags) onlyFor(x stage.Explored) *controlFlags {
 func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x stage.Explored, next string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s on %s %s, %s: %s\n\n", strong(w, what.name), r.Name, r.Version, r.Level, r.cast())
+	b.WriteString(what.legend())
 	if r.Witness != nil {
 		b.WriteString(controlledDrawing(w, x))
 	}
@@ -214,6 +217,9 @@ func printExplored(w io.Writer, what chosen, f exploreFlags, r exploreReport, x 
 	printOutcomes(&b, r.Outcomes)
 	for _, note := range r.Notes {
 		b.WriteString(item("note", note))
+	}
+	for _, line := range r.NeverDone {
+		b.WriteString(item("note", printable(line)))
 	}
 	if r.Witness != nil {
 		if fix := what.fix(); fix != "" {

@@ -21,6 +21,7 @@ type replayReport struct {
 	Level    racelab.Level `json:"level"`
 	racelab.Product
 	Sessions  int                 `json:"sessions"`
+	Cast      []castMember        `json:"cast,omitempty"` // of a spec file
 	Processes int                 `json:"processes"`
 	Verdict   racelab.VerdictKind `json:"verdict"`
 	Reason    *string             `json:"reason"`
@@ -45,7 +46,7 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 		return usage("--%w", err)
 	}
 	began := time.Now()
-	server, err := start(c.Context(), what.Engine, what.dsn)
+	server, err := what.start(c.Context(), f.specFlags)
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 		}
 	}
 	r := replayReport{
-		Schema: "racelab.replay/1", Scenario: what.Scenario.Name, Strategy: strings.TrimPrefix(what.name, what.Scenario.Name+"/"),
+		Schema: "racelab.replay/1", Scenario: what.Scenario.Name, Strategy: what.strategy(), Cast: what.cast(),
 		Engine: what.Engine.Name, Level: what.Level, Product: inForce(product, what.Level), Sessions: len(x.Calls), Processes: f.processes,
 		Verdict: racelab.Holds, Schedule: x.Schedule.String(), Anomalies: []stage.Anomaly{}, Run: x.Witness,
 		Races:   raceReports(what, &f, x.Races),
@@ -91,7 +92,7 @@ func runSchedule(c *cobra.Command, name, text, expect string, f controlFlags) er
 
 func printReplay(w io.Writer, what chosen, f controlFlags, r replayReport, x stage.Explored) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s on %s %s, %s\n\n%s", strong(w, what.name), r.Name, r.Version, r.Level, controlledDrawing(w, x))
+	fmt.Fprintf(&b, "%s on %s %s, %s\n\n%s%s", strong(w, what.name), r.Name, r.Version, r.Level, what.legend(), controlledDrawing(w, x))
 	said := ""
 	switch r.Verdict {
 	case racelab.Holds:

@@ -24,12 +24,13 @@ type runFlags struct {
 	maxSteps                  int
 	seed                      uint64
 	json, compare, models     bool
+	specFlags
 }
 
 func runCommand() *cobra.Command {
 	f := runFlags{}
 	c := &cobra.Command{
-		Use:   "run SCENARIO[/STRATEGY]",
+		Use:   "run SCENARIO[/STRATEGY] | FILE.spec",
 		Short: "Run an exhibit freely: everything at once, as in production",
 		Long: `Runs the scenario's whole cast at once on a real engine, -n times, and measures
 after each run what must hold. Luck decides the order, so a loss proves the race
@@ -42,6 +43,8 @@ What shares nothing but memory runs on Go's own variables, locks and channels, w
 operations nobody records. Each run is held against the serial orders, and luck is
 seen beside all schedules: how many there are, as far as a small budget goes, and how
 many of them violate.
+
+A spec file (see explore) runs only with --schedule.
 
 --compare runs each strategy in two ways, one session after another and all at
 once, and says how long each takes and what it loses. It is a measurement: 0.
@@ -70,7 +73,10 @@ loss that was seen 0.`,
 				return err
 			}
 			if c.Flags().Changed("schedule") {
-				return runSchedule(c, args[0], f.schedule, f.expect, controlFlags{f.engineFlags, f.sessions, f.processes, f.only, f.judge, f.stepLimit, f.maxSteps, f.json})
+				return runSchedule(c, args[0], f.schedule, f.expect, controlFlags{f.engineFlags, f.sessions, f.processes, f.only, f.judge, f.stepLimit, f.maxSteps, f.json, f.specFlags})
+			}
+			if isSpec(args[0]) {
+				return usage("%s is a spec file, whose steps go in an order: give --schedule, or explore it", args[0])
 			}
 			if f.compare {
 				return runCompare(c, args[0], f)
@@ -94,6 +100,7 @@ loss that was seen 0.`,
 	c.Flags().StringVar(&f.judge, "judge", "serial", "with --schedule, what the run is held against: serial or invariant")
 	c.Flags().StringVar(&f.stepLimit, "step-limit", "30s", "with --schedule, how long a step may take while nobody is waited for")
 	c.Flags().IntVar(&f.maxSteps, "max-steps", stage.MostSteps, "with --schedule, steps that the run may have; with more it is taken to have no end")
+	f.addSpec(c.Flags())
 	c.Flags().BoolVar(&f.compare, "compare", false, "run one session after another, and all at once, and compare")
 	c.Flags().BoolVar(&f.models, "compare-models", false, "measure execution models on this machine: goroutines, goroutines on one processor, processes")
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document (racelab.run/1, racelab.replay/1, racelab.pace/1 or racelab.models/1)")
@@ -119,7 +126,7 @@ func (f runFlags) together(c *cobra.Command) error {
 			return err
 		}
 	}
-	for _, controlled := range []string{"only", "judge", "step-limit", "max-steps"} {
+	for _, controlled := range []string{"only", "judge", "step-limit", "max-steps", "permutation", "allow-destructive"} {
 		if given(controlled) {
 			return usage("--%s is for --schedule", controlled)
 		}

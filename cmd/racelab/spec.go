@@ -18,15 +18,12 @@ import (
 )
 
 // ofSpecs are the flags of explore that mean something for a spec file.
-var ofSpecs = map[string]bool{"format": true, "engine": true, "dsn": true, "dsn-file": true, "level": true, "step-limit": true}
+var ofSpecs = map[string]bool{"format": true, "engine": true, "dsn": true, "dsn-file": true, "level": true, "step-limit": true, "allow-destructive": true}
 
 // exploreSpec runs an isolation test of PostgreSQL, as its isolationtester does.
 func exploreSpec(c *cobra.Command, file string, f exploreFlags) (err error) {
-	switch {
-	case f.format == "":
-		return usage("%s is a spec file: give --format isolationtester, which runs it as PostgreSQL's own program does", file)
-	case f.format != "isolationtester":
-		return usage("--format is %q: give isolationtester", f.format)
+	if f.format != "isolationtester" {
+		return usage("--format is %q: give isolationtester, or leave it out to have the file judged", f.format)
 	}
 	c.Flags().Visit(func(flag *pflag.Flag) {
 		if err == nil && !ofSpecs[flag.Name] {
@@ -37,8 +34,11 @@ func exploreSpec(c *cobra.Command, file string, f exploreFlags) (err error) {
 		return err
 	}
 	s, err := readSpec(file)
+	if malformed := (*spec.Error)(nil); errors.As(err, &malformed) {
+		return &exit{code: exitViolated, name: "spec", err: err} // the reference program's code
+	}
 	if err != nil {
-		return err
+		return usage("%w", err)
 	}
 	address, err := f.address()
 	if err != nil {
@@ -61,15 +61,19 @@ func exploreSpec(c *cobra.Command, file string, f exploreFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	err = runSpec(c.Context(), s, server, level, o)
+	named, err := f.named(c.Context(), file, server)
+	if err == nil {
+		err = runSpec(c.Context(), s, server, racelab.Config{Level: level, Attach: named}, o)
+	}
 	if errors.Is(err, isolation.ErrFailed) {
 		err = exitCode(exitViolated) // as the reference program does; why has been said
 	}
 	return errors.Join(err, server.Close())
 }
 
-func runSpec(ctx context.Context, s *spec.Spec, server racelab.Server, level racelab.Level, o isolation.Options) error {
-	w, err := server.Open(ctx, racelab.Config{Level: level})
+// runSpec runs a file in the database that the DSN names, or in a new one.
+func runSpec(ctx context.Context, s *spec.Spec, server racelab.Server, c racelab.Config, o isolation.Options) error {
+	w, err := server.Open(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -79,18 +83,14 @@ func runSpec(ctx context.Context, s *spec.Spec, server racelab.Server, level rac
 func readSpec(file string) (*spec.Spec, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, usage("%w", err)
+		return nil, err
 	}
 	defer f.Close()
 	src, err := io.ReadAll(io.LimitReader(f, spec.MaxSize+1))
 	if err != nil {
-		return nil, usage("%w", err)
+		return nil, err
 	}
-	s, err := spec.Parse(file, src)
-	if err != nil {
-		return nil, &exit{code: exitViolated, name: "spec", err: err}
-	}
-	return s, nil
+	return spec.Parse(file, src)
 }
 
 // plainWriter passes everything on as it is, byte for byte, unless a person is

@@ -59,6 +59,10 @@ func (server) Open(_ context.Context, c racelab.Config) (racelab.World, error) {
 	return world{}, nil
 }
 
+func (server) Named(context.Context) (racelab.NamedDatabase, error) {
+	return racelab.NamedDatabase{}, nil
+}
+
 func (server) Close() error { return nil }
 
 var errNoSQL = errors.New("shared memory knows no SQL")

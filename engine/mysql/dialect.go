@@ -2,8 +2,10 @@ package mysql
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
 )
 
 // Dialect is how MariaDB and MySQL speak.
@@ -39,9 +41,23 @@ var Dialect = racelab.Dialect{
 	// It is the connection's, and stays when the transaction ends.
 	LockTimeout: func(seconds int) string { return fmt.Sprintf("SET innodb_lock_wait_timeout = %d", seconds) },
 
+	Transactions: racelab.Transactions{Commits: commits},
+
 	Locking:   locking,
 	Isolation: isolation,
 	Classify:  classify,
+}
+
+// commits: https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/
+func commits(text string) bool {
+	words := sqltext.Words(text)
+	if len(words) > 1 && words[1].Is("TEMPORARY") {
+		return false
+	}
+	return len(words) > 0 && slices.ContainsFunc([]string{
+		"BEGIN", "START", "ALTER", "ANALYZE", "CACHE", "CHANGE", "CHECK", "CREATE", "DROP", "FLUSH", "GRANT", "INSTALL", "LOCK",
+		"OPTIMIZE", "RENAME", "REPAIR", "RESET", "REVOKE", "TRUNCATE", "UNINSTALL",
+	}, words[0].Is)
 }
 
 func lockName(key int64) string { return fmt.Sprintf("CONCAT(DATABASE(), '-%d')", key) }

@@ -27,11 +27,13 @@ func start(ctx context.Context, dsn string) (racelab.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	named := config.DBName
 	config.DBName = ""
 	s, err := connect(ctx, config, nil)
 	if err != nil {
 		return nil, err
 	}
+	s.named = named
 	return s, nil
 }
 

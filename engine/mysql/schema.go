@@ -31,6 +31,8 @@ const (
 		FROM information_schema.tables t WHERE table_schema = database() AND table_name NOT LIKE 'racelab\\_seed\\_%' ORDER BY table_name`
 	numbersQuery = `SELECT lower(table_name), lower(column_name) FROM information_schema.columns
 		WHERE table_schema = database() AND data_type IN ('tinyint', 'smallint', 'mediumint', 'int', 'bigint') AND coalesce(generation_expression, '') = ''`
+	generatedQuery = `SELECT lower(table_name), lower(column_name) FROM information_schema.columns
+		WHERE table_schema = database() AND extra LIKE '%auto_increment%'`
 	// A key on the beginning of a column, or on an expression, has no column
 	// whose values could be compared.
 	keysQuery = `SELECT lower(table_name), index_name, lower(if(sub_part IS NULL, coalesce(column_name, ''), '')) FROM information_schema.statistics
@@ -49,8 +51,8 @@ func (w *world) Schema(ctx context.Context) (racelab.Schema, error) {
 }
 
 func (w *world) schema(ctx context.Context) (s racelab.Schema, err error) {
-	var found [4]racelab.Table
-	for i, q := range []string{tablesQuery, keysQuery, linksQuery, numbersQuery} {
+	var found [5]racelab.Table
+	for i, q := range []string{tablesQuery, keysQuery, linksQuery, numbersQuery, generatedQuery} {
 		rows, err := w.admin.QueryContext(ctx, q)
 		if err != nil {
 			return s, err
@@ -65,6 +67,11 @@ func (w *world) schema(ctx context.Context) (s racelab.Schema, err error) {
 		for _, n := range found[3].Rows {
 			if text(n[0]) == t.Name {
 				t.Integers = append(t.Integers, text(n[1]))
+			}
+		}
+		for _, g := range found[4].Rows {
+			if text(g[0]) == t.Name {
+				t.Generated = append(t.Generated, text(g[1]))
 			}
 		}
 		last := ""

@@ -26,6 +26,7 @@ type seed struct {
 type table struct {
 	name      string
 	counts    bool   // its keys are made up
+	next      uint64 // the next of them
 	triggers  bool   // it has some
 	columns   string // those that are not generated
 	primary   string // the primary key's, "" if there is none, or none of whole columns
@@ -39,8 +40,9 @@ type table struct {
 // in the index until the purge comes (remains.go).
 // So a table that is empty in the beginning, and whose keys are not made up by
 // the database, is truncated: what waits for whom must not depend on the purge.
-// For the others that would take ten times as long: it makes a new file.
-func keepSeed(ctx context.Context, db *sql.DB) (seed, error) {
+// For the others that would take ten times as long: it makes a new file. It is
+// done all the same if the counters are to be brought back.
+func keepSeed(ctx context.Context, db *sql.DB, counters bool) (seed, error) {
 	c, err := db.Conn(ctx) // one connection, for its FOREIGN_KEY_CHECKS=0
 	if err != nil {
 		return seed{}, err
@@ -58,7 +60,7 @@ func keepSeed(ctx context.Context, db *sql.DB) (seed, error) {
 		return seed{remains: r}, nil
 	}
 	kept := seed{remains: r}
-	var truncate, reset []string
+	var truncate, reset, count []string
 	for _, t := range found {
 		name, copy := quote(t.name), quote(seedPrefix+t.name)
 		copied, err := c.ExecContext(ctx, fmt.Sprintf("CREATE TABLE %s LIKE %s", copy, name))
@@ -71,7 +73,7 @@ func keepSeed(ctx context.Context, db *sql.DB) (seed, error) {
 		n, err := copied.RowsAffected()
 		empty := err == nil && n == 0
 		switch {
-		case empty && !t.counts:
+		case empty && (!t.counts || counters && t.next == 1):
 			truncate = append(truncate, "TRUNCATE TABLE "+name)
 		case empty:
 			reset = append(reset, "DELETE FROM "+name)
@@ -80,8 +82,11 @@ func keepSeed(ctx context.Context, db *sql.DB) (seed, error) {
 		default:
 			reset = append(reset, t.byDifference(name, copy)...)
 		}
+		if counters && t.counts && !(empty && t.next == 1) {
+			count = append(count, fmt.Sprintf("ALTER TABLE %s AUTO_INCREMENT = %d", name, t.next))
+		}
 	}
-	statements := slices.Concat(truncate, []string{"START TRANSACTION"}, reset, []string{"COMMIT"})
+	statements := slices.Concat(truncate, []string{"START TRANSACTION"}, reset, []string{"COMMIT"}, count)
 	for i, s := range statements {
 		if strings.HasPrefix(s, "DELETE") {
 			kept.deletes = append(kept.deletes, i)
@@ -119,7 +124,7 @@ func seedTables(ctx context.Context, c *sql.Conn) (found []table, err error) {
 			" WHERE c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME AND " + where + "), '')"
 	}
 	const primary = "information_schema.STATISTICS c WHERE c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME AND c.INDEX_NAME = 'PRIMARY'"
-	rows, err := c.QueryContext(ctx, `SELECT t.TABLE_NAME, t.AUTO_INCREMENT IS NOT NULL,
+	rows, err := c.QueryContext(ctx, `SELECT t.TABLE_NAME, t.AUTO_INCREMENT IS NOT NULL, COALESCE(t.AUTO_INCREMENT, 1),
 			EXISTS (SELECT 1 FROM information_schema.TRIGGERS g
 				WHERE g.EVENT_OBJECT_SCHEMA = t.TABLE_SCHEMA AND g.EVENT_OBJECT_TABLE = t.TABLE_NAME) AS triggers,
 			`+list("c.COLUMN_NAME", "COLUMNS c", "c.EXTRA NOT LIKE '%GENERATED%'", "c.ORDINAL_POSITION")+`,
@@ -137,7 +142,7 @@ func seedTables(ctx context.Context, c *sql.Conn) (found []table, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var t table
-		if err := rows.Scan(&t.name, &t.counts, &t.triggers, &t.columns, &t.primary, &t.generated, &t.unique); err != nil {
+		if err := rows.Scan(&t.name, &t.counts, &t.next, &t.triggers, &t.columns, &t.primary, &t.generated, &t.unique); err != nil {
 			return nil, err
 		}
 		found = append(found, t)

@@ -19,6 +19,7 @@ var sessionTimeouts = fmt.Sprintf("innodb_lock_wait_timeout=%d, lock_wait_timeou
 type server struct {
 	config  *driver.Config
 	private *private // nil: it was named by a DSN, and is not ours
+	named   string   // the database of the DSN, which worlds do not use; "" if it names none
 	product racelab.Product
 }
 
@@ -29,6 +30,32 @@ func (s *server) Close() error {
 		return nil
 	}
 	return s.private.stop()
+}
+
+// Named has no address: a world keeps a table of its own in its database.
+func (s *server) Named(ctx context.Context) (named racelab.NamedDatabase, err error) {
+	if s.named == "" {
+		return named, nil
+	}
+	db, err := s.admin("")
+	if err != nil {
+		return named, err
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(ctx, `SELECT table_name FROM information_schema.tables WHERE table_schema = ?
+		UNION SELECT routine_name FROM information_schema.routines WHERE routine_schema = ? ORDER BY 1`, s.named, s.named)
+	if err != nil {
+		return named, fmt.Errorf("look what the database holds: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return named, err
+		}
+		named.Holds = append(named.Holds, name)
+	}
+	return named, rows.Err()
 }
 
 func (s *server) hasSnapshots() bool {
@@ -116,8 +143,9 @@ func (s *server) open(ctx context.Context, config racelab.Config) (racelab.World
 		return nil, errors.Join(err, s.drop(name))
 	}
 	w.owned, w.controlled = true, config.Controlled && s.private != nil
+	w.whole, w.queries = config.Whole, config.Queries
 	if err := w.setUp(ctx, config.Setup); err != nil {
-		return nil, errors.Join(fmt.Errorf("set up: %w", err), w.Close())
+		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
 }

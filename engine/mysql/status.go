@@ -13,6 +13,8 @@ type status []transaction
 
 type transaction struct {
 	thread  uint64 // the connection's number
+	number  string // the transaction's own
+	query   string // what else names the connection, and its statement
 	waiting bool   // for a row or table lock
 	waited  int64  // microseconds
 	locks   []lock // all of them only if innodb_status_output_locks is on
@@ -30,7 +32,7 @@ const (
 )
 
 var (
-	threadLine = regexp.MustCompile(`^(?:MariaDB|MySQL) thread id (\d+), OS thread handle `)
+	threadLine = regexp.MustCompile(`^(?:MariaDB|MySQL) thread id (\d+), (OS thread handle \S*(?: query id \d+)?)`)
 	waitedLine = regexp.MustCompile(`^------- TRX HAS BEEN WAITING (\d+) (us|ns|SEC) FOR THIS LOCK TO BE GRANTED`)
 )
 
@@ -56,7 +58,7 @@ func parseStatus(text string) (status, error) {
 		return nil, errors.New("the InnoDB status does not come to its end")
 	}
 	var s status
-	seen := map[uint64]bool{}
+	seen := map[uint64]int{} // position in s, from 1
 	for i, block := range strings.Split("\n"+list[:end], "\n"+blockMark) {
 		if i == 0 {
 			continue // before the first
@@ -65,12 +67,18 @@ func parseStatus(text string) (status, error) {
 		if !ours {
 			continue // the purge or another one without a connection
 		}
-		if seen[t.thread] {
+		if at := seen[t.thread]; at > 0 && s[at-1].query == t.query && s[at-1].number != t.number {
+			// A statement that changes tables has a second transaction.
+			same := &s[at-1]
+			same.waiting, same.partial = same.waiting || t.waiting, same.partial || t.partial
+			same.waited, same.locks = max(same.waited, t.waited), append(same.locks, t.locks...)
+			continue
+		} else if at > 0 {
 			// As when a statement's text quotes a status.
 			return nil, fmt.Errorf("the InnoDB status lists connection %d twice", t.thread)
 		}
-		seen[t.thread] = true
 		s = append(s, t)
+		seen[t.thread] = len(s)
 	}
 	return s, nil
 }
@@ -78,6 +86,7 @@ func parseStatus(text string) (status, error) {
 // parseTransaction reads one block: a head that ends with the connection's
 // line, the statement, and the locks.
 func parseTransaction(block string) (t transaction, ours bool) {
+	t.number, _, _ = strings.Cut(block, ",")
 	for line := range strings.SplitSeq(block, "\n") {
 		if !ours { // the head: no text of a statement can be in it
 			if strings.HasPrefix(line, "LOCK WAIT ") {
@@ -88,7 +97,7 @@ func parseTransaction(block string) (t transaction, ours bool) {
 				if err != nil {
 					return t, false
 				}
-				t.thread, ours = n, true
+				t.thread, t.query, ours = n, m[2], true
 			}
 			continue
 		}

@@ -114,3 +114,20 @@ func FuzzParseStatus(f *testing.F) {
 		}
 	})
 }
+
+// A statement that changes a table has two transactions, and either may wait.
+func TestAConnectionMayHaveTwoTransactions(t *testing.T) {
+	whole := readStatus(t, "queue")
+	block := whole[strings.Index(whole, "---TRANSACTION 148"):strings.Index(whole, "---TRANSACTION 147")]
+	number, _, _ := strings.Cut(strings.TrimPrefix(block, "---TRANSACTION "), ",")
+	other := strings.NewReplacer("TRANSACTION "+number, "TRANSACTION 9"+number, "LOCK WAIT ", "").Replace(block)
+	for name, both := range map[string]string{"the first waits": block + other, "the second waits": other + block} {
+		s, err := parseStatus(strings.Replace(whole, block, both, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s) != 3 || !s.waits(9) || !s.waits(10) || s.waits(8) {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+}

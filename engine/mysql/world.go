@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,8 @@ type world struct {
 	admin      *sql.DB
 	sessions   link
 	state      []string
+	whole      bool     // all tables are read, instead of what state names
+	queries    []string // that are read with them
 	seed       seed
 	// left: statements since the last reset may have left something to the purge.
 	left atomic.Bool
@@ -73,10 +76,13 @@ func (w *world) setUp(ctx context.Context, statements []string) error {
 	defer c.Close()
 	for _, statement := range statements {
 		if _, err := c.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", statement, err)
+			if class := classify(err); class != racelab.ConnectionLost && class != racelab.Canceled {
+				err = fmt.Errorf("%w: %w", racelab.ErrSetup, err)
+			}
+			return fmt.Errorf("%w: %s", err, statement)
 		}
 	}
-	if w.seed, err = keepSeed(ctx, w.admin); err != nil {
+	if w.seed, err = keepSeed(ctx, w.admin, w.whole); err != nil {
 		return err
 	}
 	w.left.Store(true) // the set-up's
@@ -123,17 +129,27 @@ func (w *world) State(ctx context.Context) (racelab.State, error) {
 
 // readState asks in one message.
 func (w *world) readState(ctx context.Context, c *sql.Conn) (state racelab.State, err error) {
-	message := "START TRANSACTION READ ONLY"
-	for _, name := range w.state {
-		message += "; SELECT * FROM " + name
+	names, reads := slices.Clone(w.state), []string{"START TRANSACTION READ ONLY"}
+	for _, name := range names {
+		reads = append(reads, "SELECT * FROM "+name)
 	}
-	rows, err := c.QueryContext(ctx, message+"; COMMIT")
+	if w.whole {
+		if names, err = w.tables(ctx, c); err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			reads = append(reads, "SELECT * FROM "+quote(name))
+		}
+	}
+	names = append(names, w.queries...)
+	message := strings.Join(append(reads, w.queries...), "\n; ") // a query may end with a comment
+	rows, err := c.QueryContext(ctx, message+"\n; COMMIT")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	state = make(racelab.State, 0, len(w.state))
-	for i, name := range w.state {
+	state = make(racelab.State, 0, len(names))
+	for i, name := range names {
 		if i > 0 && !rows.NextResultSet() {
 			return nil, fmt.Errorf("table %s: %w", name, cmp.Or(rows.Err(), errors.New("no result")))
 		}
@@ -147,6 +163,25 @@ func (w *world) readState(ctx context.Context, c *sql.Conn) (state racelab.State
 	}
 	rows.NextResultSet() // reads how the COMMIT went
 	return state, rows.Err()
+}
+
+// tables lists the tables, but for racelab's own.
+func (w *world) tables(ctx context.Context, c *sql.Conn) (names []string, err error) {
+	rows, err := c.QueryContext(ctx, "SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var name, kind string
+		if err := rows.Scan(&name, &kind); err != nil {
+			return nil, err
+		}
+		if name != roll && !strings.HasPrefix(name, seedPrefix) {
+			names = append(names, name)
+		}
+	}
+	return names, rows.Err()
 }
 
 func (w *world) Reset(ctx context.Context) error {

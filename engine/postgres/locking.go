@@ -19,6 +19,8 @@ func locking(text string, _ racelab.Level) racelab.Locking {
 	}
 	first := words[0]
 	switch {
+	case several(words):
+		return all
 	case first.Is("BEGIN"), first.Is("START"), first.Is("SAVEPOINT"), first.Is("RELEASE"), first.Is("SET"), first.Is("SHOW"):
 		return 0
 	case first.Is("ROLLBACK"):
@@ -36,6 +38,16 @@ func locking(text string, _ racelab.Level) racelab.Locking {
 		return racelab.MayWait | racelab.MayHold
 	}
 	return all
+}
+
+// several reports whether a text is more than one statement, or may be.
+func several(words []sqltext.Token) bool {
+	for i, w := range words {
+		if w.Text == ";" && i < len(words)-1 || w.Text == "$" || strings.HasPrefix(w.Text, "$") {
+			return true
+		}
+	}
+	return false
 }
 
 // harmless are what may stand before a parenthesis without locking anything.

@@ -30,7 +30,8 @@ type userTable struct {
 
 // newReset copies the tables as they are now to the schema racelab_seed.
 // Tables that a session creates later are none of it.
-func newReset(ctx context.Context, config *pgx.ConnConfig, superuser bool) (*reset, error) {
+// With counters it also brings sequences back to where they are.
+func newReset(ctx context.Context, config *pgx.ConnConfig, superuser, counters bool) (*reset, error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, hide(config, err)
@@ -55,6 +56,11 @@ func newReset(ctx context.Context, config *pgx.ConnConfig, superuser bool) (*res
 		return nil, err
 	}
 	r := &reset{replica: superuser}
+	if counters {
+		if r.script, err = keepSequences(ctx, conn); err != nil {
+			return nil, err
+		}
+	}
 	if len(userTables) == 0 {
 		return r, nil
 	}
@@ -83,11 +89,34 @@ func newReset(ctx context.Context, config *pgx.ConnConfig, superuser bool) (*res
 	}
 	// A table that refers to another one was created after it.
 	slices.Reverse(deletes)
-	r.script = append(deletes, inserts...)
+	r.script = slices.Concat(deletes, inserts, r.script)
 	// Once before the first run too, so that the planner knows the same all along.
 	r.vacuum = "VACUUM " + strings.Join(names, ", ")
 	_, err = conn.Exec(ctx, r.vacuum)
 	return r, err
+}
+
+// keepSequences returns what brings the sequences back.
+func keepSequences(ctx context.Context, conn *pgx.Conn) (pipeline, error) {
+	rows, err := conn.Query(ctx, `
+		SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind = 'S' AND c.relpersistence <> 't' ORDER BY c.oid`)
+	if err != nil {
+		return nil, err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	var script pipeline
+	for _, name := range names {
+		var set string
+		if err := conn.QueryRow(ctx, "SELECT format('SELECT setval(%L, %s, %L)', $1::text, last_value, is_called) FROM "+name, name).Scan(&set); err != nil {
+			return nil, err
+		}
+		script = append(script, set)
+	}
+	return script, nil
 }
 
 // prepare sets up the connection that the reset will run on. Replicas apply

@@ -35,6 +35,8 @@ const schemaQuery = `
 						OR NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisunique AND indpred IS NULL AND indkey::text = a.attnum::text)))
 			OR count(*) OVER (PARTITION BY lower(c.relname)) > 1 OR c.relkind = 'p' OR c.relispartition OR EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid),
 		EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary),
+		array_to_string(ARRAY(SELECT lower(attname) FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+			WHERE a.attrelid = c.oid AND a.attnum > 0 AND (a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE '%nextval%')), ','),
 		array_to_string(ARRAY(SELECT lower(attname) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND attgenerated = ''
 			AND atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)), ','),
 		array_to_string(ARRAY(SELECT '=' || array_to_string(ARRAY(SELECT lower(a.attname) FROM unnest(i.indkey) WITH ORDINALITY AS k (n, at)
@@ -56,11 +58,11 @@ func (w *world) Schema(ctx context.Context) (s racelab.Schema, err error) {
 	defer rows.Close()
 	for rows.Next() {
 		t := racelab.TableSchema{Heap: true}
-		var integers, keys, links string
-		if err := rows.Scan(&t.Name, &t.Hidden, &t.Primary, &integers, &keys, &links); err != nil {
+		var generated, integers, keys, links string
+		if err := rows.Scan(&t.Name, &t.Hidden, &t.Primary, &generated, &integers, &keys, &links); err != nil {
 			return s, fmt.Errorf("read the schema: %w", err)
 		}
-		t.Integers = list(integers)
+		t.Generated, t.Integers = list(generated), list(integers)
 		for _, k := range lines(keys) {
 			t.Unique = append(t.Unique, list(k))
 		}

@@ -125,6 +125,34 @@ func hide(config *pgx.ConnConfig, err error) error {
 
 func (s *server) Product() racelab.Product { return s.product }
 
+// Named leaves out what an extension has brought, and the system's own.
+func (s *server) Named(ctx context.Context) (named racelab.NamedDatabase, err error) {
+	if s.folder != nil {
+		return named, nil
+	}
+	named.Address = s.url.String()
+	err = s.admin(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, `
+			WITH object (class, id, name, space) AS (
+				SELECT 'pg_class'::regclass, oid, relname, relnamespace FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+				UNION ALL SELECT 'pg_proc'::regclass, oid, proname, pronamespace FROM pg_proc
+				UNION ALL SELECT 'pg_type'::regclass, oid, typname, typnamespace FROM pg_type WHERE typtype IN ('e', 'd', 'r'))
+			SELECT DISTINCT format('%I.%I', n.nspname, o.name) FROM object o JOIN pg_namespace n ON n.oid = o.space
+			WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+				AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.id AND d.deptype = 'e')
+			ORDER BY 1`)
+		if err != nil {
+			return err
+		}
+		named.Holds, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	if err != nil {
+		return named, fmt.Errorf("look what the database holds: %w", err)
+	}
+	return named, nil
+}
+
 // address is the DSN of a database of this server.
 func (s *server) address(database string) string {
 	u := *s.url

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,9 +29,11 @@ type world struct {
 	database string // "" if attached: not ours to reset or drop
 	level    racelab.Level
 	state    []string
-	watcher  *sql.DB // of one connection
-	patient  bool    // sessions look for deadlocks only when told to
-	reset    *reset  // nil if attached
+	whole    bool     // all tables are read, instead of what state names
+	queries  []string // that are read with them
+	watcher  *sql.DB  // of one connection
+	patient  bool     // sessions look for deadlocks only when told to
+	reset    *reset   // nil if attached
 }
 
 // Open creates a database, or attaches to one that another process created.
@@ -43,7 +46,7 @@ func (s *server) open(ctx context.Context, c racelab.Config) (_ racelab.World, e
 	if err != nil {
 		return nil, err
 	}
-	w := &world{server: s, address: c.Attach, level: level, state: c.State}
+	w := &world{server: s, address: c.Attach, level: level, state: c.State, whole: c.Whole, queries: c.Queries}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("open a world: %w", err), w.Close())
@@ -63,7 +66,7 @@ func (s *server) open(ctx context.Context, c racelab.Config) (_ racelab.World, e
 		return nil, err
 	}
 	if w.database != "" {
-		if w.reset, err = newReset(ctx, config, s.superuser); err != nil {
+		if w.reset, err = newReset(ctx, config, s.superuser, c.Whole); err != nil {
 			return nil, fmt.Errorf("prepare the reset: %w", err)
 		}
 		w.reset.prepare(config)
@@ -90,7 +93,10 @@ func (w *world) setUp(ctx context.Context, statements []string) error {
 	defer hangUp(conn)
 	for _, s := range statements {
 		if _, err := conn.PgConn().Exec(ctx, s).ReadAll(); err != nil {
-			return fmt.Errorf("set up: %w: %s", err, s)
+			if classify(err) != racelab.ConnectionLost && ctx.Err() == nil {
+				err = fmt.Errorf("%w: %w", racelab.ErrSetup, err)
+			}
+			return fmt.Errorf("%w: %s", err, s)
 		}
 	}
 	return nil
@@ -144,20 +150,50 @@ func (w *world) End(ctx context.Context, conns []racelab.ConnID) error {
 	}
 }
 
+// tablesQuery lists the tables that keep rows of their own, spelled as SQL has
+// them, as long as no session can have changed the watcher's search path.
+const tablesQuery = `SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+	WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND c.relpersistence <> 't'
+		AND n.nspname NOT IN ('information_schema', 'racelab_seed') AND n.nspname NOT LIKE 'pg\_%'
+	ORDER BY 1`
+
 // State reads all tables at one moment: the transaction's snapshot is that of
 // its first SELECT.
 func (w *world) State(ctx context.Context) (racelab.State, error) {
+	state, err := w.readState(ctx)
+	if err != nil && w.whole && ctx.Err() == nil {
+		// What is prepared on the connection that has failed may be of tables
+		// that are other ones by now.
+		state, err = w.readState(ctx)
+	}
+	return state, err
+}
+
+func (w *world) readState(ctx context.Context) (racelab.State, error) {
+	names := w.state
+	if w.whole {
+		found, err := pipeline{tablesQuery}.run(ctx, w.watcher)
+		if err != nil {
+			return nil, fmt.Errorf("list the tables: %w", err)
+		}
+		names = nil
+		for _, row := range found[0].Rows {
+			names = append(names, fmt.Sprint(row[0]))
+		}
+	}
 	read := pipeline{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
-	for _, name := range w.state {
+	for _, name := range names {
 		read = append(read, "SELECT * FROM "+name)
 	}
+	read = append(read, w.queries...)
+	names = slices.Concat(names, w.queries)
 	results, err := append(read, "COMMIT").run(ctx, w.watcher)
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
 	}
 	state := racelab.State(results[1 : len(results)-1])
 	for i := range state {
-		state[i].Name = w.state[i]
+		state[i].Name = names[i]
 		tables.Sort(state[i].Rows)
 	}
 	return state, nil

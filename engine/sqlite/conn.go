@@ -273,7 +273,7 @@ func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue)
 // Text runs the statements one by one. SQLite's text form is that of its own
 // shell; it has no notices.
 func (c *conn) Text(ctx context.Context, text string, heard func(racelab.Answer)) error {
-	for _, statement := range split(text) {
+	for _, statement := range sqltext.Statements(text) {
 		buffer, err := c.query(ctx, statement, nil)
 		if err != nil {
 			return err

@@ -74,6 +74,11 @@ func (s *server) Product() racelab.Product {
 	}}
 }
 
+// Named has nothing: a path is new, or racelab's own.
+func (s *server) Named(context.Context) (racelab.NamedDatabase, error) {
+	return racelab.NamedDatabase{}, nil
+}
+
 // next names the file of the next world. With a named path the first world has
 // that path; more of them (an exploration's workers) lie beside it.
 func (s *server) next() string {
@@ -103,7 +108,7 @@ func (s *server) Open(ctx context.Context, c racelab.Config) (racelab.World, err
 		if _, err := os.Stat(path); err != nil {
 			return nil, fmt.Errorf("attach to a world: %w", err)
 		}
-		return openWorld(ctx, path, c)
+		return openWorld(ctx, path, false, c)
 	}
 	if err := s.reserve(); err != nil {
 		return nil, err
@@ -112,7 +117,7 @@ func (s *server) Open(ctx context.Context, c racelab.Config) (racelab.World, err
 	if err := claim(path, true); err != nil {
 		return nil, err
 	}
-	return openWorld(ctx, path, c)
+	return openWorld(ctx, path, path != s.path, c)
 }
 
 // claim refuses a path that racelab may not fill: it must be new, or empty, or

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/engine/enginetest"
 )
@@ -123,34 +121,4 @@ func TestAFileHasOneUserAtATime(t *testing.T) {
 	if err := errors.Join(w.Close(), second.Close()); err != nil {
 		t.Error(err)
 	}
-}
-
-func TestSplit(t *testing.T) {
-	for text, want := range map[string][]string{
-		"":                                     nil,
-		" ; ;":                                 nil,
-		"SELECT 1":                             {"SELECT 1"},
-		"SELECT 1; SELECT 2;":                  {"SELECT 1", "SELECT 2"},
-		"SELECT ';' ; SELECT \"a;b\"":          {"SELECT ';'", "SELECT \"a;b\""},
-		"SELECT 1 -- a; b\n; SELECT 2 /* ; */": {"SELECT 1 -- a; b", "SELECT 2 /* ; */"},
-		"CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM b; DELETE FROM c; END; SELECT 1": {
-			"CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM b; DELETE FROM c; END", "SELECT 1"},
-		"SELECT 'open": {"SELECT 'open"},
-	} {
-		if diff := cmp.Diff(want, split(text)); diff != "" {
-			t.Errorf("split(%q) (-want +got):\n%s", text, diff)
-		}
-	}
-}
-
-func FuzzSplit(f *testing.F) {
-	f.Add("SELECT 1; -- x\nSELECT 'a;b'")
-	f.Add("CREATE TRIGGER t BEGIN ; END; [")
-	f.Fuzz(func(t *testing.T, text string) {
-		for _, s := range split(text) {
-			if s == "" {
-				t.Errorf("split(%q) gave an empty statement", text)
-			}
-		}
-	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type world struct {
 	path   string
 	config racelab.Config
 	reset  []string // statements; none if attached
+	spare  bool     // nobody looks for the file once it is closed
 
 	watching sync.Mutex
 	watcher  *preparedConn // guarded by watching; nil if closed
@@ -32,8 +34,8 @@ type world struct {
 	ended int     // counts the statements after which a lock may be free
 }
 
-func openWorld(ctx context.Context, path string, c racelab.Config) (_ racelab.World, err error) {
-	w := &world{path: path, config: c, conns: map[racelab.ConnID]*conn{}}
+func openWorld(ctx context.Context, path string, spare bool, c racelab.Config) (_ racelab.World, err error) {
+	w := &world{path: path, config: c, spare: spare, conns: map[racelab.ConnID]*conn{}}
 	// The watcher waits by SQLite's own timer: nobody looks at its waits.
 	pragmas := []string{"busy_timeout(10000)", "foreign_keys(0)"}
 	if c.Attach == "" {
@@ -62,22 +64,35 @@ func (w *world) setup(ctx context.Context) error {
 	statements := append([]string{"BEGIN"}, w.config.Setup...)
 	for _, s := range append(statements, "COMMIT") {
 		if _, err := w.watcher.ExecContext(ctx, s, nil); err != nil {
-			return fmt.Errorf("set up (%s): %w", s, err)
+			return fmt.Errorf("%w (%s): %w", racelab.ErrSetup, s, err)
 		}
 	}
-	made, err := w.watcher.read(ctx, `SELECT name FROM sqlite_master
-		WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY rowid`)
+	// What counts up (AUTOINCREMENT) comes last: putting rows back moves it.
+	made, err := w.watcher.read(ctx, `SELECT name,
+			(SELECT group_concat('"' || replace(name, '"', '""') || '"', ', ') FROM pragma_table_info(m.name))
+		FROM sqlite_master m WHERE type = 'table' AND (name NOT LIKE 'sqlite\_%' ESCAPE '\' OR name = 'sqlite_sequence')
+		ORDER BY name = 'sqlite_sequence', rowid`)
+	if err != nil {
+		return err
+	}
+	triggers, err := w.watcher.read(ctx, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
 	if err != nil {
 		return err
 	}
 	w.reset = []string{"BEGIN IMMEDIATE"}
+	for _, t := range triggers.Rows { // they would fire
+		w.reset = append(w.reset, "DROP TRIGGER "+quote(t[0].(string)))
+	}
 	for _, row := range made.Rows {
-		name := row[0].(string)
+		name, columns := row[0].(string), row[1].(string)
 		table, seed := quote(name), quote(seedPrefix+name)
-		if _, err := w.watcher.ExecContext(ctx, fmt.Sprintf("CREATE TABLE %s AS SELECT * FROM %s", seed, table), nil); err != nil {
+		if _, err := w.watcher.ExecContext(ctx, fmt.Sprintf("CREATE TABLE %s AS SELECT %s FROM %s", seed, columns, table), nil); err != nil {
 			return fmt.Errorf("keep the seed of %s: %w", name, err)
 		}
-		w.reset = append(w.reset, "DELETE FROM "+table, fmt.Sprintf("INSERT INTO %s SELECT * FROM %s", table, seed))
+		w.reset = append(w.reset, "DELETE FROM "+table, fmt.Sprintf("INSERT INTO %s (%s) SELECT %[2]s FROM %s", table, columns, seed))
+	}
+	for _, t := range triggers.Rows {
+		w.reset = append(w.reset, t[1].(string))
 	}
 	w.reset = append(w.reset, "COMMIT")
 	return nil
@@ -112,8 +127,25 @@ func (w *world) State(ctx context.Context) (racelab.State, error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, c.rollback()) }()
-		for _, name := range w.config.State {
-			t, err := c.read(ctx, "SELECT * FROM "+name)
+		names, reads := slices.Clone(w.config.State), []string{}
+		for _, name := range names {
+			reads = append(reads, "SELECT * FROM "+name)
+		}
+		if w.config.Whole {
+			found, err := c.read(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+				AND name NOT LIKE 'racelab\_seed\_%' ESCAPE '\' ORDER BY name`)
+			if err != nil {
+				return err
+			}
+			names = nil
+			for _, row := range found.Rows {
+				names = append(names, row[0].(string))
+				reads = append(reads, "SELECT * FROM "+quote(row[0].(string)))
+			}
+		}
+		names, reads = append(names, w.config.Queries...), append(reads, w.config.Queries...)
+		for i, name := range names {
+			t, err := c.read(ctx, reads[i])
 			if err != nil {
 				return fmt.Errorf("table %s: %w", name, err)
 			}
@@ -176,6 +208,9 @@ func (w *world) Close() error {
 	if w.watcher != nil {
 		errs = append(errs, w.watcher.Close())
 		w.watcher = nil
+		if w.spare {
+			errs = append(errs, removeFiles(w.path))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -199,10 +199,21 @@ func (c *comparison) same(v, w racelab.Value, spaces []keyspace) bool {
 	if _, isTime := v.(racelab.Time); isTime {
 		return true
 	}
+	if x, ok := v.(racelab.Shown); ok {
+		return slices.EqualFunc(x, w.(racelab.Shown), c.sameTable)
+	}
 	if len(spaces) == 0 {
 		spaces = slices.Collect(maps.Values(c.spaces))
 	}
 	return v == w || v != nil && c.renamed(v, w, spaces)
+}
+
+func (c *comparison) sameTable(a, b racelab.Table) bool {
+	if a.Name != b.Name || !slices.Equal(a.Columns, b.Columns) || len(a.Rows) != len(b.Rows) {
+		return false
+	}
+	_, _, _, same := c.rows(a.Rows, b.Rows, make([][]keyspace, len(a.Columns)), true)
+	return same
 }
 
 // events compares two events at the same position.

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/racelab/racelab"
@@ -22,10 +23,8 @@ func keyspacesOf(s *racelab.Scenario) keyspaces {
 	for _, column := range s.Generated {
 		column = strings.ToLower(column)
 		table, _, _ := strings.Cut(column, ".")
-		for _, compared := range s.State {
-			if strings.EqualFold(compared, table) {
-				k[column] = keyspace(column)
-			}
+		if s.Whole != nil || slices.ContainsFunc(s.State, func(compared string) bool { return strings.EqualFold(compared, table) }) {
+			k[column] = keyspace(column)
 		}
 	}
 	for column, of := range s.References {

@@ -171,7 +171,7 @@ func (j *Judge) judge(ctx context.Context, h racelab.History) (Judgement, error)
 	for _, m := range measures {
 		if !m.Holds() {
 			v.Violated, v.Broken = true, true
-			v.Why = fmt.Sprintf("%s: expected %d, and it is %d", m.Name, m.Expected, m.Actual)
+			v.Why = m.Why()
 		}
 	}
 	if j.InvariantsOnly {

@@ -69,7 +69,7 @@ type reading struct {
 }
 
 func readingOf(h racelab.History, s *racelab.Scenario, initial racelab.State) reading {
-	r := reading{calls: map[racelab.CallID]racelab.Result{}, final: h.Final, keys: keyspacesOf(s)}
+	r := reading{calls: map[racelab.CallID]racelab.Result{}, final: compared(s, h.Final), keys: keyspacesOf(s)}
 	r.seeds = r.keys.generatedIn(initial)
 	for _, e := range h.Events {
 		if e.Kind == racelab.Returned {
@@ -153,9 +153,17 @@ func (r reading) fresh(of keyspace, v racelab.Value) (generated, bool) {
 func (r reading) places(calls []racelab.CallID) map[generated]int {
 	places := map[generated]int{}
 	for _, id := range calls {
-		v := r.calls[id].Value
-		if g, ok := r.fresh(r.keys.returned(v), v); ok {
-			places[g] += 2
+		values := []racelab.Value{r.calls[id].Value}
+		if shown, ok := values[0].(racelab.Shown); ok {
+			values = nil
+			for _, t := range shown {
+				values = slices.Concat(values, slices.Concat(t.Rows...))
+			}
+		}
+		for _, v := range values {
+			if g, ok := r.fresh(r.keys.returned(v), v); ok {
+				places[g] += 2
+			}
 		}
 	}
 	for _, t := range r.final {
@@ -200,8 +208,36 @@ func (d *draft) piece(before string, of keyspace, v racelab.Value) piece {
 func (d *draft) call(id racelab.CallID) fact {
 	r := d.of.calls[id]
 	f := fact{{fmt.Sprintf("%s %s", id, r.Class), -1}}
+	if shown, ok := r.Value.(racelab.Shown); ok {
+		return append(f, d.shown(shown)...)
+	}
 	if r.Value != nil {
 		f = append(f, d.piece(" (", d.of.keys.returned(r.Value), r.Value), piece{")", -1})
+	}
+	return f
+}
+
+func (d *draft) shown(tables racelab.Shown) (f fact) {
+	before := " ("
+	for _, t := range tables {
+		f = append(f, piece{before + t.Name, -1})
+		before = "; "
+		for i, row := range t.Rows {
+			space := " "
+			if i > 0 {
+				space = ", "
+			}
+			for j, v := range row {
+				f = append(f, d.piece(space+t.Columns[j]+"=", d.of.keys.returned(v), v))
+				space = " "
+			}
+		}
+		if t.Columns != nil && len(t.Rows) == 0 {
+			f = append(f, piece{" no rows", -1})
+		}
+	}
+	if f != nil {
+		f = append(f, piece{")", -1})
 	}
 	return f
 }

@@ -54,8 +54,10 @@ func parse(src []byte) (*Spec, *problem) {
 		at += size
 	}
 	p := &parser{scanner: scanner{src: string(src)}, sessions: map[string]int{}}
+	p.scanner.told = p.told
 	p.advance()
 	s := p.spec()
+	s.Invariants = p.invariants
 	if p.problem != nil {
 		return nil, p.problem
 	}
@@ -70,13 +72,19 @@ type parser struct {
 	tried    []string       // what would have been accepted instead of token
 	sessions map[string]int // by step, the index of its session
 	problem  *problem
+
+	invariants []Invariant
 }
 
 func (p *parser) advance() {
 	p.tried = nil
 	var problem *problem
-	if p.token, problem = p.next(); problem != nil {
+	var t token
+	if t, problem = p.next(); problem != nil {
 		p.fail(problem.at, problem.message)
+	}
+	if p.problem == nil {
+		p.token = t
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 // String prints the file: what Parse makes of it is s again.
 func (s *Spec) String() string {
 	var out printer
+	for _, claim := range s.Invariants {
+		out.WriteString(claim.String() + "\n")
+	}
 	for _, sql := range s.Setups {
 		out.block("setup", &sql)
 	}

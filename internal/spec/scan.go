@@ -42,8 +42,9 @@ type token struct {
 // PostgreSQL's specscanner.l, also where that is surprising: a comment ends at a
 // carriage return too, and an SQL block at the first closing brace, quoted or not.
 type scanner struct {
-	src string
-	pos int
+	src  string
+	pos  int
+	told func(text string, at int) // of comments that are for racelab
 }
 
 const blanks = " \t\r\f" // a newline next to a brace belongs to the SQL
@@ -89,7 +90,11 @@ func (s *scanner) skip() {
 		case c == '\n' || strings.IndexByte(blanks, c) >= 0:
 			s.pos++
 		case c == '#':
+			at := s.pos + 1
 			s.take(func(c byte) bool { return c != '\n' && c != '\r' })
+			if text := s.src[at:s.pos]; s.told != nil && strings.HasPrefix(strings.TrimLeft(text, " \t"), mark) {
+				s.told(text, at)
+			}
 		default:
 			return
 		}

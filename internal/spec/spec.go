@@ -14,6 +14,12 @@
 //
 //	permutation read1 write2 write1
 //
+// A comment that begins with racelab: is for racelab alone, and may stand where
+// any comment may:
+//
+//	# racelab: invariant SELECT count(*) = 1 FROM t
+//	# racelab: invariant nobody is paid twice: SELECT count(*) = 0 FROM paid WHERE n > 1
+//
 // It accepts what PostgreSQL's isolationtester accepts, with these exceptions,
 // which that program cuts off or passes on: NUL, bytes that are no UTF-8, numbers
 // beyond 32 bits, and files of more than MaxSize bytes.
@@ -24,13 +30,21 @@ import (
 	"slices"
 )
 
-// A Spec is a file's content, without its comments. Texts in SQL are as they
+// A Spec is a file's content, without its ordinary comments. Texts in SQL are as they
 // stand between the braces, without the blanks next to these.
 type Spec struct {
 	Setups       []string // each is one message to the server
 	Teardown     *string  // nil if there is none, which differs from an empty one
 	Sessions     []Session
 	Permutations []Permutation // none asks for all of them
+	Invariants   []Invariant
+}
+
+// An Invariant is what must be true in the end: what the query gives, which is
+// one value.
+type Invariant struct {
+	Name  string // "" if it has none; without a colon
+	Query string // on one line, without a semicolon at its end
 }
 
 // A Session is what one connection does. Sessions may share a name.

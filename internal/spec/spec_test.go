@@ -50,6 +50,9 @@ permutation "w$2"
 			Spec{Sessions: []Session{{Name: "s", Steps: []Step{{"a", ""}}}}, Permutations: []Permutation{{{Step: "a"}, {Step: "a"}, {Step: "a"}}}}},
 		{"a comment ends at a carriage return", "#\rsession s step a {}",
 			Spec{Sessions: []Session{{Name: "s", Steps: []Step{{"a", ""}}}}}},
+		{"comments for racelab", "# racelab: invariant SELECT 1\n#racelab:invariant\tno one:\tselect count(*) = 0 FROM t WHERE s = ';' ; \nsession s # racelab: invariant SELECT: 2\n step a { # racelab: x\n}#racelab: invariant Select-1",
+			Spec{Sessions: []Session{{Name: "s", Steps: []Step{{"a", "# racelab: x\n"}}}}, Invariants: []Invariant{
+				{"", "SELECT 1"}, {"no one", "select count(*) = 0 FROM t WHERE s = ';'"}, {"", "SELECT: 2"}, {"", "Select-1"}}}},
 		{"two sessions of one name, and one without any", `session s step a {} session s step b {} session "" step "" {}`,
 			Spec{Sessions: []Session{{Name: "s", Steps: []Step{{"a", ""}}}, {Name: "s", Steps: []Step{{"b", ""}}}, {Steps: []Step{{}}}}}},
 	}
@@ -102,6 +105,12 @@ func TestParseSaysWhatIsWrongAndWhere(t *testing.T) {
 		{"what is no UTF-8", "setup {\n\xff }", "2:1: expected text in UTF-8, found the byte 0xff"},
 		{"a control character", "session s\x1b", `1:10: expected a word, a name, a marker or { SQL }, found "\x1b"`},
 		{"a long name", "session s step a {} permutation " + strings.Repeat("x", 1000), `1:33: expected a step of this file, found "` + strings.Repeat("x", 40) + `…"`},
+		{"a comment for racelab that says nothing", "# racelab: \n" + session, `1:12: expected invariant, found the end of the comment`},
+		{"a comment for racelab that says something else", session + "  # racelab: invariant2 SELECT 1", `2:14: expected invariant, found "invariant2 SELECT 1"`},
+		{"an invariant that is no query", session + "# racelab: invariant a: UPDATE t SET n = 1", `2:25: expected a query that begins with SELECT, found "UPDATE t SET n = 1"`},
+		{"an invariant without a query", session + "# racelab: invariant", `2:21: expected a query that begins with SELECT, found the end of the comment`},
+		{"an invariant whose name is empty", session + "# racelab: invariant : SELECT 1", `2:22: expected a name before the colon, found ": SELECT 1"`},
+		{"an invariant of two queries", session + "# racelab: invariant SELECT 1; SELECT 2", `2:22: expected one query, found "SELECT 1; SELECT 2"`},
 		{"a file that is too long", "#" + strings.Repeat(" ", MaxSize), "1:1: expected at most 10 MB, found more"},
 	}
 	for _, test := range tests {
@@ -142,6 +151,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`setup { x } teardown {} session "a""b" setup {} step a { y } teardown { } session t step "b c" {} permutation a(*, "b c" notices 3) "b c"(a)`))
 	f.Add([]byte("# c\rsession s step a {\n \n}"))
 	f.Add([]byte("session \""))
+	f.Add([]byte("# racelab: invariant a b: SELECT 'x;' ;\rsession s step a {}#racelab:invariant SELECT 1"))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		s, err := Parse("x.spec", src)
 		if err != nil {

@@ -15,7 +15,7 @@ type Kind uint8
 const (
 	Word        Kind = iota + 1 // a keyword or a plain name
 	Name                        // a quoted name
-	String                      // a literal in single quotes
+	String                      // a literal in single quotes, or between dollars
 	Number                      // a literal
 	Placeholder                 // ?
 	Symbol                      // anything else, one character
@@ -39,6 +39,10 @@ func (t Token) Inside() string {
 		return t.Text
 	}
 	quote := t.Text[:1]
+	if quote == "$" {
+		tag := t.Text[:strings.IndexByte(t.Text[1:], '$')+2]
+		return strings.TrimSuffix(t.Text[len(tag):], tag)
+	}
 	inside := strings.TrimSuffix(t.Text[1:], quote)
 	return strings.ReplaceAll(inside, quote+quote, quote)
 }
@@ -81,6 +85,11 @@ func first(text string) (Kind, int) {
 		return String, quoted(text)
 	case r == '"', r == '`':
 		return Name, quoted(text)
+	case r == '$':
+		if n := dollarQuoted(text); n > 0 {
+			return String, n
+		}
+		return Word, run(text, inName)
 	case r == '?':
 		return Placeholder, 1
 	case unicode.IsDigit(r):
@@ -107,6 +116,19 @@ func through(text string, from int, mark string) int {
 		return from + n + len(mark)
 	}
 	return len(text)
+}
+
+// dollarQuoted returns the length of $tag$ ... $tag$, PostgreSQL's, or 0.
+func dollarQuoted(text string) int {
+	end := 1 + strings.IndexFunc(text[1:], func(r rune) bool { return r == '$' || !inName(r) })
+	if end == 0 || text[end] != '$' || end > 1 && unicode.IsDigit(rune(text[1])) {
+		return 0
+	}
+	tag := text[:end+1]
+	if n := strings.Index(text[len(tag):], tag); n >= 0 {
+		return len(tag) + n + len(tag)
+	}
+	return 0
 }
 
 // quoted returns the length of a quoted piece. A doubled quote stands for one.

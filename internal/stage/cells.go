@@ -29,6 +29,7 @@ func (s Selection) NewCells(ctx context.Context, server racelab.Server, how Cont
 		}
 		cs.all = append(cs.all, c)
 	}
+	cs.selection = cs.all[0].selection
 	return cs, nil
 }
 

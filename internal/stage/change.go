@@ -65,6 +65,9 @@ func (s Selection) protections(texts []string) []Change {
 			})
 		}
 	}
+	if s.Scenario.Whole != nil { // what it does is written down, and retries nothing
+		return all
+	}
 	return append(all, Change{Name: "the retries (one try)", Tries: 1})
 }
 

@@ -41,7 +41,10 @@ const MostSteps = control.MostSteps
 type Cell struct {
 	selection Selection
 	how       Controlled
+	server    racelab.Server
+	config    racelab.Config
 	world     racelab.World
+	used      bool // a run has begun in the world
 	engine    *control.Engine
 	relation  *check.Relation // which steps may be exchanged; for one goroutine at a time
 	roles     []racelab.Role
@@ -72,10 +75,13 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 		return nil, err
 	}
 	c := &Cell{
-		selection: s, how: how, world: world, roles: s.Scenario.Dealt(how.Sessions),
+		selection: s, how: how, server: server, config: config, world: world, roles: s.Scenario.Dealt(how.Sessions),
 		engine: control.NewEngine(world, s.Engine.Dialect, s.Level),
 	}
 	schema, err := world.Schema(ctx)
+	if err == nil {
+		err = c.learn(ctx, schema)
+	}
 	if err != nil {
 		return nil, errors.Join(err, world.Close())
 	}
@@ -87,16 +93,58 @@ func (s Selection) NewCell(ctx context.Context, server racelab.Server, how Contr
 	if how.MaxSteps > 0 {
 		c.engine.Steps = how.MaxSteps
 	}
-	for i := range c.roles {
-		if s.Scenario.Setup == nil {
-			break // there is no database to take in
-		}
-		intake := sqlgate.New(world, s.Engine.Dialect, racelab.Letter(i))
-		intake.Rewrite, intake.PlainLevel = how.Change.Rewrite, how.Change.Level != ""
-		c.intakes = append(c.intakes, intake)
+	if s.Scenario.Setup != nil {
+		c.connect()
 	}
 	c.write()
 	return c, nil
+}
+
+// connect makes the sessions' ways into the world.
+func (c *Cell) connect() {
+	c.intakes = nil
+	for i := range c.roles {
+		intake := sqlgate.New(c.world, c.selection.Engine.Dialect, racelab.Letter(i))
+		intake.Rewrite, intake.PlainLevel = c.how.Change.Rewrite, c.how.Change.Level != ""
+		intake.Once = c.selection.Scenario.Leaves != racelab.Nothing
+		c.intakes = append(c.intakes, intake)
+	}
+}
+
+// learn completes a scenario of which nothing is declared, and looks whether its
+// invariants can be measured.
+func (c *Cell) learn(ctx context.Context, schema racelab.Schema) error {
+	if c.selection.Scenario.Whole == nil {
+		return nil
+	}
+	whole := *c.selection.Scenario
+	whole.Generated, whole.References = whole.Whole(schema)
+	c.selection.Scenario = &whole
+	state, err := c.world.State(ctx)
+	if err == nil {
+		_, err = check.Invariants(&whole, state)
+	}
+	if err == nil || ctx.Err() != nil || c.selection.Engine.Dialect.Classify(err) == racelab.ConnectionLost {
+		return err
+	}
+	return fmt.Errorf("%w the invariants: %w", racelab.ErrSetup, err)
+}
+
+// anew brings the world back to its beginning: where a run may have changed more
+// than a reset can undo, by another one in its place.
+func (c *Cell) anew(ctx context.Context) (err error) {
+	if c.used && c.selection.Scenario.Leaves == racelab.InSchema {
+		if err := c.closeWorld(); err != nil {
+			return err
+		}
+		if c.world, err = c.server.Open(ctx, c.config); err != nil {
+			return err
+		}
+		c.engine.World = c.world
+		c.connect()
+	}
+	c.used = true
+	return c.world.Reset(ctx)
 }
 
 // write writes the scripts, and makes what their calls find of a run.
@@ -122,11 +170,19 @@ func (c *Cell) write() {
 // Close gives up the world.
 func (c *Cell) Close() error {
 	c.engine.Close()
+	return c.closeWorld()
+}
+
+func (c *Cell) closeWorld() error {
 	var errs []error
 	for _, i := range c.intakes {
 		errs = append(errs, i.Close())
 	}
-	return errors.Join(append(errs, c.world.Close())...)
+	if c.world != nil {
+		errs = append(errs, c.world.Close())
+		c.world = nil
+	}
+	return errors.Join(errs...)
 }
 
 // Calls lists the calls of each session.
@@ -164,7 +220,7 @@ func (c *Cell) Run(ctx context.Context, p explore.Plan) (racelab.History, error)
 }
 
 func (c *Cell) direct(ctx context.Context, p explore.Plan) (h racelab.History, err error) {
-	if err := c.world.Reset(ctx); err != nil {
+	if err := c.anew(ctx); err != nil {
 		return h, err
 	}
 	d := control.NewDirector(c.engine)

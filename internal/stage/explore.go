@@ -58,6 +58,9 @@ var ErrDamaged = explore.ErrDamaged
 func (s Selection) fingerprint(p racelab.Product, x Exploration) string {
 	h := sha256.New()
 	fmt.Fprintln(h, x.Build, s.Name(), s.setup(), s.Scenario.State, s.Scenario.Generated, p.Name, p.Version, s.Level)
+	for _, claim := range s.Scenario.Invariants {
+		fmt.Fprintln(h, claim.Name, claim.Query)
+	}
 	fmt.Fprintln(h, s.Scenario.Dealt(x.Sessions), x.Processes, x.Only, x.Faults, x.Reduced, x.Bound != nil, x.InvariantsOnly)
 	if x.Bound != nil {
 		fmt.Fprintln(h, *x.Bound)
@@ -169,7 +172,7 @@ func (s Selection) Replay(ctx context.Context, server racelab.Server, x Explorat
 	if err != nil {
 		return out, err
 	}
-	judge := s.Search([]*Cell{cell}).Judge
+	judge := cell.selection.Search([]*Cell{cell}).Judge
 	judge.InvariantsOnly = x.InvariantsOnly
 	if out.Judgement, err = judge.Judge(ctx, h); err == nil && out.Judgement.Broken && !x.InvariantsOnly {
 		out.Judgement.Serial, err = judge.Explained(ctx, h)

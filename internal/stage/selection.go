@@ -69,12 +69,19 @@ func (s Selection) Name() string { return s.Scenario.Name + "/" + s.Strategy.Nam
 
 // Config returns what the selection's world is opened with for free running.
 func (s Selection) Config() racelab.Config {
-	return racelab.Config{
+	c := racelab.Config{
 		Level:     s.Level,
 		Setup:     s.setup(),
 		State:     s.Scenario.State,
+		Whole:     s.Scenario.Whole != nil,
 		BusyLimit: BusyLimit,
 	}
+	for _, claim := range s.Scenario.Invariants {
+		if claim.Query != "" {
+			c.Queries = append(c.Queries, claim.Query)
+		}
+	}
+	return c
 }
 
 // setup lists the statements that make and seed the scenario's tables.

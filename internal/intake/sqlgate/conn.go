@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -40,6 +42,9 @@ func (c *conn) do(ctx context.Context, kind racelab.OpKind, text string, args []
 		c.intake.settle(c)
 	}
 	op := racelab.Op{Session: c.intake.session, Conn: c.under.ID(), Kind: kind, Text: text, Pos: position()}
+	if place := racelab.Place(ctx); place != "" {
+		op.Pos = place
+	}
 	if ctx.Value(byContext{}) != nil {
 		op.Pos = "" // whoever comes first: the session, or database/sql
 	}
@@ -177,7 +182,7 @@ func kindOf(text string) racelab.OpKind {
 		return racelab.Begin
 	case first.Is("COMMIT") && !second(words, "PREPARED"), first.Is("END"):
 		return racelab.Commit
-	case first.Is("ROLLBACK") && !second(words, "TO") && !second(words, "PREPARED"):
+	case first.Is("ROLLBACK") && !slices.ContainsFunc(words, func(t sqltext.Token) bool { return t.Is("TO") }) && !second(words, "PREPARED"), first.Is("ABORT"):
 		return racelab.Rollback
 	}
 	return racelab.Exec
@@ -276,6 +281,10 @@ func (t *tx) end(kind racelab.OpKind, text string, run func() error) error {
 func (c *conn) Close() error {
 	if c.dropped {
 		return nil
+	}
+	if c.intake.Once {
+		// What it held must be free before the next run begins.
+		return errors.Join(c.under.Close(), c.intake.world.End(context.Background(), []racelab.ConnID{c.under.ID()}))
 	}
 	if !c.IsValid() || c.inTx || c.loseDeadlocks(context.Background(), racelab.Exec, 0) != nil {
 		return c.under.Close()

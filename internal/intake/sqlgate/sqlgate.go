@@ -29,6 +29,8 @@ type Intake struct {
 	// PlainLevel lets every transaction begin at the connection's own level,
 	// whatever it asks for.
 	PlainLevel bool
+	// Once closes a connection where it would be kept for the next database.
+	Once bool
 
 	mu   sync.Mutex
 	idle []racelab.Conn

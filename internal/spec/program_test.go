@@ -1,0 +1,135 @@
+package spec
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
+)
+
+func TestPermutationsAskForPrograms(t *testing.T) {
+	const sessions = "session s step a {} step b {} session t step c {} "
+	for src, want := range map[string][]string{
+		sessions: {"s: a b; t: c"},
+		sessions + "permutation a b c permutation c(*) a b":                                {"s: a b; t: c"},
+		sessions + "permutation a b c permutation c permutation b c a a permutation a c b": {"s: a b; t: c", "t: c", "s: b a a; t: c"},
+	} {
+		s, err := Parse("x.spec", []byte(src))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range s.Programs() {
+			got = append(got, p.String())
+			for _, n := range p.Permutations {
+				if same, err := s.Program(n); err != nil || same.String() != p.String() {
+					t.Errorf("%s: permutation %d asks for %s, %v", src, n, same, err)
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", src, diff)
+		}
+		if _, err := s.Program(len(s.Permutations) + 1); err == nil {
+			t.Errorf("%s: there is a permutation too many", src)
+		}
+	}
+}
+
+func TestWhatAStatementLeaves(t *testing.T) {
+	for text, want := range map[string]racelab.Remainder{
+		"SELECT n FROM t WHERE id IN (1, 2)":                               racelab.Nothing,
+		"INSERT INTO t (a, b) VALUES (1, 2) ON CONFLICT (a) DO NOTHING":    racelab.Nothing,
+		"INSERT INTO t (a) SELECT count(*) FROM u RETURNING a":             racelab.Nothing,
+		"WITH w AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM w": racelab.Nothing,
+		"BEGIN ISOLATION LEVEL SERIALIZABLE":                               racelab.Nothing,
+		"SET LOCAL lock_timeout = 0":                                       racelab.Nothing,
+		"LOCK TABLE t":                                                     racelab.Nothing,
+		"SET lock_timeout = 0":                                             racelab.InConns,
+		"set @x = 1":                                                       racelab.InConns,
+		"LOCK TABLES t WRITE":                                              racelab.InConns,
+		"LISTEN a":                                                         racelab.InConns,
+		"SELECT pg_advisory_lock(1)":                                       racelab.InConns,
+		`SELECT "pg_advisory_lock"(1)`:                                     racelab.InConns,
+		"UPDATE t SET n = f(n)":                                            racelab.InConns,
+		"CREATE TEMP TABLE x (n int)":                                      racelab.InConns,
+		"CREATE TABLE x (n int)":                                           racelab.InSchema,
+		"SELECT n INTO x FROM t":                                           racelab.InSchema,
+		"WITH w AS (SELECT 1 AS n) SELECT n INTO x FROM w":                 racelab.InSchema,
+		"DO $$ BEGIN END $$":                                               racelab.InSchema,
+		"CALL p()":                                                         racelab.InSchema,
+		"PRAGMA user_version = 1":                                          racelab.InSchema,
+		"FROBNICATE t":                                                     racelab.InSchema,
+	} {
+		if got := leavings(sqltext.Words(text)); got != want {
+			t.Errorf("%s leaves %d, want %d", text, got, want)
+		}
+	}
+	for text, want := range map[string]racelab.Remainder{
+		"CREATE TABLE t (n int); DROP TABLE t":                                                                  racelab.Nothing,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'":                                            racelab.Nothing,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE x; END'":                            racelab.InSchema,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $a$ DROP TABLE t $a$":                                  racelab.InSchema,
+		"CREATE PROCEDURE p() BEGIN CREATE TABLE t (n INT); END":                                                racelab.InSchema,
+		"CREATE FUNCTION f() RETURNS trigger AS $$ $$; CREATE TRIGGER g AFTER UPDATE ON t EXECUTE FUNCTION f()": racelab.Nothing,
+	} {
+		if got := inRoutines([]string{text}); got != want {
+			t.Errorf("%s leaves %d, want %d", text, got, want)
+		}
+	}
+}
+
+func TestWhatCannotBeFollowedIsRefused(t *testing.T) {
+	for steps, want := range map[string]string{
+		"step a { BEGIN; } step b { SAVEPOINT s; }":                    "",
+		"step a { SAVEPOINT s; }":                                      "step a: SAVEPOINT stands outside",
+		"step a { BEGIN; } step b { COMMIT; } step c { SAVEPOINT s; }": "step c: SAVEPOINT stands outside",
+		"step a { BEGIN; COMMIT AND CHAIN; SAVEPOINT s; }":             "",
+		"step a { BEGIN; ROLLBACK AND NO CHAIN; SAVEPOINT s; }":        "step a: SAVEPOINT stands outside",
+		"step a { PREPARE TRANSACTION 'x'; }":                          "step a: a prepared transaction",
+		"step a { XA START 'x'; }":                                     "step a: a prepared transaction",
+		`step "a b" { SET @@session.autocommit = 0; }`:                 `step "a b": say BEGIN`,
+		"step a { SET autocommit = 0; }":                               "step a: say BEGIN",
+		"setup { SET autocommit = 0; } step a { SELECT 1; }":           "setup: say BEGIN",
+	} {
+		s, err := Parse("x.spec", []byte("session s "+steps))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Play("x.spec", "as-written", s.Programs()[0])
+		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", steps, err, want)
+		}
+	}
+}
+
+func TestAColumnThatStepsFillIsNotMadeUp(t *testing.T) {
+	schema := racelab.Schema{Tables: []racelab.TableSchema{
+		{Name: "t", Generated: []string{"id"}},
+		{Name: "u", References: []racelab.Reference{{Columns: []string{"tid"}, Table: "t", To: []string{"id"}}}},
+	}}
+	for step, want := range map[string]bool{
+		"INSERT INTO t (n) VALUES (1)":               true,
+		"INSERT INTO t VALUES (DEFAULT, 1)":          true,
+		"SELECT id FROM t":                           true,
+		"INSERT INTO u (id, tid) VALUES (1, 1)":      true,
+		"INSERT INTO t VALUES (1, 1)":                false,
+		"INSERT INTO public.t (n, ID) VALUES (1, 1)": false,
+	} {
+		s, err := Parse("x.spec", []byte("session s step a { "+step+" }"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.Play("x.spec", "as-written", s.Programs()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		generated, references := p.Whole(schema)
+		if (len(generated) == 1) != want || (references["u.tid"] == "t.id") != want {
+			t.Errorf("%s: made up are %v, %v", step, generated, references)
+		}
+	}
+}

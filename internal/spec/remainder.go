@@ -1,0 +1,139 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
+)
+
+// What a statement may leave behind is read from its first word. What is not
+// known leaves the most: then each run has a database of its own, which is slow
+// and right.
+
+// leavesRows are statements that change nothing but rows and counters, and what
+// ends with their transaction.
+var leavesRows = words(`SELECT INSERT UPDATE DELETE REPLACE MERGE WITH VALUES TABLE TRUNCATE SHOW EXPLAIN
+	BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE NOTIFY`)
+
+// leavesSettings are statements that change what their connection knows.
+var leavesSettings = words(`SET RESET LISTEN UNLISTEN DISCARD PREPARE EXECUTE DEALLOCATE USE LOCK UNLOCK DECLARE FETCH MOVE CLOSE`)
+
+// changesSchema are statements after which others may make sense that made none
+// before, or the other way round.
+var changesSchema = words(`CREATE ALTER DROP RENAME DO CALL SELECT WITH`)
+
+// harmless are what may stand before a bracket without being a function that
+// does more than to compute.
+var harmless = words(`COUNT SUM MIN MAX AVG COALESCE NULLIF IFNULL GREATEST LEAST ABS MOD ROUND LENGTH LOWER UPPER CONCAT SUBSTR SUBSTRING CAST NOW NEXTVAL
+	VALUES IN EXISTS AND OR NOT AS ON USING FROM WHERE SELECT RETURNING CONFLICT BY ANY ALL SOME OVER WHEN THEN ELSE KEY SET ROW FILTER GENERATE_SERIES`)
+
+func words(list string) map[string]bool {
+	set := map[string]bool{}
+	for _, w := range strings.Fields(list) {
+		set[w] = true
+	}
+	return set
+}
+
+func (m message) leaves() racelab.Remainder {
+	most := racelab.Nothing
+	for _, statement := range m.statements {
+		most = max(most, leavings(sqltext.Words(statement)))
+	}
+	return most
+}
+
+// changes reports whether what other messages mean may depend on this one.
+func (m message) changes() bool {
+	return slices.ContainsFunc(m.statements, func(statement string) bool {
+		tokens := sqltext.Words(statement)
+		return leavings(tokens) == racelab.InSchema && changesSchema[strings.ToUpper(tokens[0].Text)]
+	})
+}
+
+func leavings(tokens []sqltext.Token) racelab.Remainder {
+	first := strings.ToUpper(tokens[0].Text)
+	second := func(keywords ...string) bool {
+		return len(tokens) > 1 && slices.ContainsFunc(keywords, tokens[1].Is)
+	}
+	switch {
+	case first == "SET" && second("LOCAL"), first == "LOCK" && second("TABLE", "ONLY"): // PostgreSQL's, of a transaction
+		return racelab.Nothing
+	case leavesSettings[first], first == "CREATE" && second("TEMP", "TEMPORARY"):
+		return racelab.InConns
+	case !leavesRows[first]:
+		return racelab.InSchema
+	}
+	leaves := racelab.Nothing
+	for i, t := range tokens[1:] { // tokens[i] is the one before
+		writes := tokens[i].Is("INSERT") || tokens[i].Is("REPLACE") || tokens[i].Is("MERGE") || tokens[i].Is("IGNORE")
+		switch {
+		case t.Is("INTO") && first != "INSERT" && first != "REPLACE" && first != "MERGE" && !writes:
+			return racelab.InSchema // SELECT INTO makes a table
+		case t.Text == "(" && tokens[i].Kind <= sqltext.Name && !(i > 0 && tokens[i-1].Is("INTO")) &&
+			(tokens[i].Kind == sqltext.Name || !harmless[strings.ToUpper(tokens[i].Text)]):
+			leaves = racelab.InConns // a function may take a lock, or change a setting
+		}
+	}
+	return leaves
+}
+
+// inRoutines says what the functions and procedures of a set-up may leave: a
+// statement that calls them does not say so.
+func inRoutines(setups []string) racelab.Remainder {
+	inside := false
+	var look func(text string) bool
+	look = func(text string) bool {
+		tokens := sqltext.Words(text)
+		for i, t := range tokens {
+			next := func(keywords ...string) bool {
+				return i+1 < len(tokens) && slices.ContainsFunc(keywords, tokens[i+1].Is)
+			}
+			switch {
+			case t.Kind == sqltext.String && inside && look(t.Inside()):
+				return true
+			case t.Is("FUNCTION"), t.Is("PROCEDURE"):
+				inside = true
+			case !inside:
+			case t.Is("ALTER"), t.Is("DROP"), t.Is("EXECUTE") && !next("FUNCTION", "PROCEDURE"),
+				t.Is("CREATE") && !next("FUNCTION", "PROCEDURE", "TRIGGER", "OR"):
+				return true
+			}
+		}
+		return false
+	}
+	if slices.ContainsFunc(setups, look) {
+		return racelab.InSchema
+	}
+	return racelab.Nothing
+}
+
+// followable refuses what would make it unclear which transaction a statement is
+// in, or outlive everything.
+func followable(messages []message) error {
+	open := false
+	for _, m := range messages {
+		for _, statement := range m.statements {
+			tokens := sqltext.Words(statement)
+			second := func(keyword string) bool { return len(tokens) > 1 && tokens[1].Is(keyword) }
+			switch first := tokens[0]; {
+			case first.Is("PREPARE") && second("TRANSACTION"), first.Is("XA"):
+				return fmt.Errorf("%s: a prepared transaction outlives its session, and is not judged", m.place())
+			case first.Is("SET") && slices.ContainsFunc(tokens, func(t sqltext.Token) bool { return strings.EqualFold(t.Inside(), "autocommit") }):
+				return fmt.Errorf("%s: say BEGIN instead of changing autocommit: else it is not seen where a transaction begins", m.place())
+			case first.Is("SAVEPOINT") && !open:
+				return fmt.Errorf("%s: SAVEPOINT stands outside a transaction: say BEGIN before", m.place())
+			}
+			switch kindOf(tokens) {
+			case beginning:
+				open = true
+			case committing, rollingBack:
+				open = chains(tokens)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,168 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
+)
+
+// A Played is a program as a scenario: each of its sessions is a session of one
+// call, which sends the session's set-up, its steps and its teardown, one after
+// another on one connection. The file's own teardown is left out: worlds are
+// reset.
+type Played struct {
+	*racelab.Scenario
+	Program   Program
+	generated atomic.Pointer[[]string] // the columns of the schema that the database makes up
+	refusals  refusals
+	changing  bool // what a statement means may depend on when it runs
+}
+
+// Play makes a scenario of one of the file's programs, with one strategy.
+func (s *Spec) Play(name, strategy string, program Program) (*Played, error) {
+	p := &Played{Program: program}
+	p.Scenario = &racelab.Scenario{
+		Name:    name,
+		Summary: "a spec file: " + program.String(),
+		Setup:   func(racelab.Dialect) []string { return s.Setups },
+		Whole:   p.learn,
+		Strategies: []racelab.Strategy{{
+			Name: strategy, Summary: "the steps of each session, as the file has them", Body: map[string]racelab.Body{},
+		}},
+	}
+	for _, claim := range s.Invariants {
+		called := claim.Name
+		if called == "" {
+			called = claim.Query
+		}
+		p.Invariants = append(p.Invariants, racelab.Invariant{Name: called, Query: claim.Query})
+	}
+	p.Leaves = inRoutines(s.Setups)
+	p.changing = p.Leaves == racelab.InSchema
+	for i, session := range program.Sessions {
+		messages := session.messages()
+		for _, m := range messages {
+			p.Leaves = max(p.Leaves, m.leaves())
+			p.changing = p.changing || m.changes()
+		}
+		if err := followable(messages); err != nil {
+			return nil, err
+		}
+		letter := racelab.Letter(i)
+		role := racelab.Role{Name: fmt.Sprintf("%s %s", letter, session.Name)}
+		if len(messages) > 0 {
+			// What is done is also what tells one program from another.
+			role.Calls = []racelab.Args{{"session": session.text()}}
+		}
+		p.Cast = append(p.Cast, role)
+		p.Strategies[0].Body[role.Name] = p.body(messages)
+	}
+	return p, nil
+}
+
+// learn reads from a schema which columns the database makes up, and who refers
+// to them. One to which a step gives values of its own is data.
+func (p *Played) learn(schema racelab.Schema) (generated []string, references map[string]string) {
+	references = map[string]string{}
+	for _, t := range schema.Tables {
+		for _, column := range t.Generated {
+			if !p.gives(t.Name, column) {
+				generated = append(generated, t.Name+"."+column)
+			}
+		}
+	}
+	for _, t := range schema.Tables {
+		for _, ref := range t.References {
+			for i, column := range ref.Columns {
+				if i < len(ref.To) && slices.Contains(generated, ref.Table+"."+ref.To[i]) {
+					references[t.Name+"."+column] = ref.Table + "." + ref.To[i]
+				}
+			}
+		}
+	}
+	p.generated.Store(&generated)
+	return generated, references
+}
+
+// gives reports whether a statement puts values of its own into a column.
+func (p *Played) gives(table, column string) bool {
+	for _, session := range p.Program.Sessions {
+		for _, m := range session.messages() {
+			for _, statement := range m.statements {
+				words := sqltext.Words(statement)
+				into := slices.IndexFunc(words, func(t sqltext.Token) bool { return t.Is("INTO") })
+				is := func(i int, name string) bool { return i < len(words) && strings.EqualFold(words[i].Inside(), name) }
+				switch {
+				case into >= 0 && is(into+2, "."): // of a schema
+					into += 2
+				}
+				if into < 0 || !is(into+1, table) {
+					continue
+				}
+				if !is(into+2, "(") {
+					return !slices.ContainsFunc(words, func(t sqltext.Token) bool { return t.Is("DEFAULT") })
+				}
+				for i := into + 3; i < len(words) && words[i].Text != ")"; i++ {
+					if is(i, column) {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
+// A message is what a session sends at once.
+type message struct {
+	step       string // its name; or setup, teardown
+	text       string
+	statements []string
+}
+
+// place says where it stands in the file.
+func (m message) place() string {
+	if keyword(m.step) {
+		return m.step
+	}
+	return "step " + nameText(m.step)
+}
+
+func (s Session) messages() []message {
+	var all []message
+	add := func(step, text string) {
+		if statements := sqltext.Statements(text); len(statements) > 0 {
+			all = append(all, message{step, text, statements})
+		}
+	}
+	if len(s.Steps) == 0 {
+		return nil
+	}
+	if s.Setup != nil {
+		add("setup", *s.Setup)
+	}
+	for _, step := range s.Steps {
+		add(step.Name, step.SQL)
+	}
+	if s.Teardown != nil {
+		add("teardown", *s.Teardown)
+	}
+	return all
+}
+
+// text prints the session.
+func (s Session) text() string {
+	return (&Spec{Sessions: []Session{s}}).String()
+}
+
+// CastOf says which of the file's sessions and steps a session's letter is.
+func (p *Played) CastOf(i int) (session string, steps []string) {
+	for _, m := range p.Program.Sessions[i].messages() {
+		steps = append(steps, m.step)
+	}
+	return p.Program.Sessions[i].Name, steps
+}
