@@ -232,6 +232,39 @@ func TestAFindingIsNotMadeSmallerByWhoIsMissed(t *testing.T) {
 	}
 }
 
+// With as many sessions a finding becomes simpler or stays as it is.
+func TestAFindingIsOnlyMadeSimpler(t *testing.T) {
+	compared := 0
+	for seed := range uint64(40) {
+		p, text := random(seed)
+		s := search(t, p, true)
+		s.Random, s.Seed = 30, seed // what is found by chance is rarely simple
+		s.Relation = nil
+		x, err := s.Run(t.Context())
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		if x.Witness == nil {
+			continue
+		}
+		smaller, err := s.Shrink(t.Context(), *x.Witness)
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		if smaller.Calls != nil { // it does without some
+			continue
+		}
+		compared++
+		size := func(f explore.Finding) []int { return []int{f.Preempted, f.Schedule.Switches(), len(f.Schedule)} }
+		if before, after := size(*x.Witness), size(smaller); slices.Compare(after, before) > 0 {
+			t.Errorf("%s: %v, of size %v, became %v, of size %v", text, x.Witness.Schedule, before, smaller.Schedule, after)
+		}
+	}
+	if compared < 10 {
+		t.Errorf("only %d findings were compared", compared)
+	}
+}
+
 // A race that only some schedules have is found, and so is one that the
 // witness does not have.
 func TestRacesOfAllSchedulesAreFound(t *testing.T) {
