@@ -30,16 +30,7 @@ func turnsOf(ctx context.Context, d *control.Director, serial bool, bodies ...fu
 	var scripts []control.Script
 	for i, body := range bodies {
 		id := racelab.Letter(i)
-		scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: func(context.Context) (r racelab.Result, why string) {
-			defer func() {
-				if p := recover(); p != nil {
-					err := racelab.Recovered(p)
-					r, why = racelab.Result{Class: racelab.ClassOf(err)}, err.Error()
-				}
-			}()
-			body(m, n)
-			return racelab.Result{Class: racelab.OK}, ""
-		}}}})
+		scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: control.Plain(func() { body(m, n) })}}})
 		if serial {
 			d.Serial = append(d.Serial, id.Call(1))
 		}

@@ -28,16 +28,7 @@ func (p program) run(ctx context.Context, engine *control.Engine, plan explore.P
 		id := racelab.Letter(i)
 		script := control.Script{Session: id}
 		if (plan.Serial == nil || slices.Contains(plan.Serial, id.Call(1))) && (plan.Calls == nil || slices.Contains(plan.Calls, id.Call(1))) {
-			script.Calls = []control.Call{{ID: id.Call(1), Run: func(context.Context) (r racelab.Result, why string) {
-				defer func() {
-					if x := recover(); x != nil {
-						err := racelab.Recovered(x)
-						r, why = racelab.Result{Class: racelab.ClassOf(err)}, err.Error()
-					}
-				}()
-				body()
-				return racelab.Result{Class: racelab.OK}, ""
-			}}}
+			script.Calls = []control.Call{{ID: id.Call(1), Run: control.Plain(body)}}
 		}
 		scripts = append(scripts, script)
 	}
