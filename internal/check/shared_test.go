@@ -161,7 +161,7 @@ func tryAndForget(m *racelab.Memory) []func() {
 
 func tryInVain(m *racelab.Memory) []func() {
 	mu, other := mem.NewMutex(m, "mu"), mem.NewMutex(m, "other")
-	return []func(){func() { mu.Lock(); other.Lock(); mu.TryLock() }, func() { mu.Lock() }, func() { other.Lock(); other.Unlock() }}
+	return []func(){func() { mu.Lock(); other.Lock(); mu.TryLock() }, func() { mu.Lock() }, func() { other.Lock() }}
 }
 
 // signalTwo has two who wait, and one signal for them.
