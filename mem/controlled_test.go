@@ -220,6 +220,20 @@ Aa2 done with g → 0
 A4 wait for g: go on
 A5 load n → 1
 `},
+		"who has got a lock by trying is who writes": {func(m *racelab.Memory) program {
+			rw := mem.NewRWMutex(m, "rw")
+			return program{func() { rw.TryLock() }, rw.RLock}
+		}, "A1", `
+A1 try to lock rw → true
+B1 read-lock rw, waits for [A]
+`},
+		"select takes the case that the schedule says": {func(m *racelab.Memory) program {
+			a, b := mem.NewChan(m, "a", 1, 1), mem.NewChan(m, "b", 1, 2)
+			return program{func() { mem.Select(m, a.Receiving(nil, nil), b.Receiving(nil, nil)); a.Len() }}
+		}, "A1(case 2)", `
+A1 select: receive from a, receive from b → receive 2 from b
+A2 length of a → 1
+`},
 		"a group is not done when one of two is": {func(m *racelab.Memory) program {
 			g := mem.NewWaitGroup(m, "g")
 			return program{func() { g.Add(2); g.Wait() }, g.Done}
