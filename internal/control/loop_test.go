@@ -99,6 +99,27 @@ func TestCtrlCEndsACoroutine(t *testing.T) {
 	}
 }
 
+// Sessions that come back to the gate again and again are not waited for.
+func TestCtrlCEndsALongRun(t *testing.T) {
+	e := control.NewEngine(nil, memory.Engine.Dialect, racelab.SequentialConsistency)
+	defer e.Close()
+	e.Steps = 100_000
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	forever := func(m *racelab.Memory, _ *mem.Var[int]) {
+		for n := 0; ; n++ {
+			if n == 100 {
+				cancel()
+			}
+			mem.Gosched(m)
+		}
+	}
+	events, err := turns(ctx, e, false, forever, forever)
+	if !errors.Is(err, context.Canceled) || len(events) > 2_000 {
+		t.Errorf("it ended with %v after %d events", err, len(events))
+	}
+}
+
 // Another goroutine would be taken for the session that runs.
 func TestAGoroutineThatIsNoSessionIsNamed(t *testing.T) {
 	for name, serial := range map[string]bool{"first": false, "serial": true} {
