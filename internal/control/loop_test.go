@@ -115,7 +115,7 @@ func TestCtrlCEndsALongRun(t *testing.T) {
 		}
 	}
 	events, err := turns(ctx, e, false, forever, forever)
-	if !errors.Is(err, context.Canceled) || len(events) > 2_000 {
+	if !errors.Is(err, context.Canceled) || len(events) > 800 {
 		t.Errorf("it ended with %v after %d events", err, len(events))
 	}
 }
