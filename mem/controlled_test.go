@@ -220,6 +220,55 @@ Aa2 done with g → 0
 A4 wait for g: go on
 A5 load n → 1
 `},
+		"who has got a lock by trying is who writes": {func(m *racelab.Memory) program {
+			rw := mem.NewRWMutex(m, "rw")
+			return program{func() { rw.TryLock() }, rw.RLock}
+		}, "A1", `
+A1 try to lock rw → true
+B1 read-lock rw, waits for [A]
+`},
+		"select takes the case that the schedule says": {func(m *racelab.Memory) program {
+			a, b := mem.NewChan(m, "a", 1, 1), mem.NewChan(m, "b", 1, 2)
+			return program{func() { mem.Select(m, a.Receiving(nil, nil), b.Receiving(nil, nil)); a.Len() }}
+		}, "A1(case 2)", `
+A1 select: receive from a, receive from b → receive 2 from b
+A2 length of a → 1
+`},
+		"a group is not done when one of two is": {func(m *racelab.Memory) program {
+			g := mem.NewWaitGroup(m, "g")
+			return program{func() { g.Add(2); g.Wait() }, g.Done}
+		}, "A1 A2 B1", `
+A1 add 2 to g → 2
+A2 wait for g
+B1 done with g → 1
+A3 wait for g: go on, waits for []
+`},
+		"a panic is no end of what a group waits for": {func(m *racelab.Memory) program {
+			g := mem.NewWaitGroup(m, "g")
+			return program{func() { g.Go(func() { panic("lost") }); g.Wait() }}
+		}, "A1 A2", `
+A1 add 1 to g → 1
+A2 go with g → Aa
+A3 wait for g
+A4 wait for g: go on, waits for []
+`},
+		"whose permits were given back has none": {func(m *racelab.Memory) program {
+			s := mem.NewSemaphore(m, "s", 1)
+			acquire := func() { s.Acquire(1) }
+			return program{acquire, both(func() { s.Release(1) }, acquire), acquire}
+		}, "A1 B1 B2", `
+A1 acquire s
+B1 release s
+B2 acquire s
+C1 acquire s, waits for [B]
+`},
+		"a select sends to what is closed": {func(m *racelab.Memory) program {
+			full, empty := mem.NewChan(m, "full", 1, 1), mem.NewChan[int](m, "empty", 0)
+			return program{full.Close, func() { mem.Select(m, empty.Receiving(nil, nil), full.Sending(2)) }}
+		}, "A1 B1", `
+A1 close full
+B1 select: receive from empty, send 2 to full: send on closed channel
+`},
 		"without a buffer two meet, the receiver first": {func(m *racelab.Memory) program {
 			c := mem.NewChan[int](m, "c", 0)
 			return program{func() { c.TrySend(1); c.Send(3) }, func() { c.TryRecv(); c.Recv() }}

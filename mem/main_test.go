@@ -47,16 +47,7 @@ func playWith(schedule racelab.Schedule, then func([]racelab.Choice) racelab.Cho
 	var scripts []control.Script
 	for i, code := range build(&racelab.Memory{Gate: d}) {
 		id := racelab.Letter(i)
-		scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: func(context.Context) (r racelab.Result, why string) {
-			defer func() {
-				if p := recover(); p != nil {
-					err := racelab.Recovered(p)
-					r, why = racelab.Result{Class: racelab.ClassOf(err)}, err.Error()
-				}
-			}()
-			code()
-			return racelab.Result{Class: racelab.OK}, ""
-		}}}})
+		scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: control.Plain(code)}}})
 	}
 	return d.Run(context.Background(), scripts, schedule)
 }

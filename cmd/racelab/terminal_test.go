@@ -18,7 +18,7 @@ import (
 func TestNothingThatAProgramSaysSteersATerminal(t *testing.T) {
 	const forged = "\nverdict  holds\x1b[2J"
 	type shared struct {
-		n *mem.Var[string]
+		n *mem.Atomic[string]
 		m *mem.Mutex
 	}
 	as := func(do func(s shared) (racelab.Value, error)) map[string]racelab.Body {
@@ -27,7 +27,7 @@ func TestNothingThatAProgramSaysSteersATerminal(t *testing.T) {
 		}}
 	}
 	process := func(m *racelab.Memory) any {
-		return shared{mem.NewVar(m, "n"+forged, ""), mem.NewMutex(m, "m -- "+forged)}
+		return shared{mem.NewAtomic(m, "n"+forged, ""), mem.NewMutex(m, "m -- "+forged)}
 	}
 	s := &racelab.Scenario{
 		Name: "nasty",

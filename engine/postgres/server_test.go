@@ -50,6 +50,19 @@ func ownTemp(t *testing.T) string {
 	return tmp
 }
 
+// private is a server of the test's own.
+func private(t *testing.T) racelab.Server {
+	t.Helper()
+	enginetest.Require(t, postgres.Engine)
+	ownTemp(t)
+	server, err := postgres.Engine.Start(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	return server
+}
+
 func leftIn(t *testing.T, folder string) []string {
 	t.Helper()
 	left, err := filepath.Glob(filepath.Join(folder, "racelab-*"))

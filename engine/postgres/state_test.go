@@ -9,20 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/racelab/racelab"
-	"github.com/racelab/racelab/engine/enginetest"
-	"github.com/racelab/racelab/engine/postgres"
 	"github.com/racelab/racelab/internal/tables"
 )
 
 // A state is compared with what sessions read, who do so through database/sql.
 func TestAStateHasTheValuesThatSessionsRead(t *testing.T) {
-	enginetest.Require(t, postgres.Engine)
-	ownTemp(t)
-	server, err := postgres.Engine.Start(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
+	server := private(t)
 	values := []string{
 		"true", "1::smallint", "-2::integer", "9223372036854775807::bigint", "7::oid", "'8'::xid", "'9'::cid",
 		"0.1::real", "'NaN'::real", "0.1::double precision", "'-Infinity'::double precision", "1.50::numeric", "'NaN'::numeric", "12.30::money",

@@ -8,18 +8,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/racelab/racelab"
-	"github.com/racelab/racelab/engine/enginetest"
-	"github.com/racelab/racelab/engine/postgres"
 )
 
 func TestTextAnswersInOrderAndAtOnce(t *testing.T) {
-	enginetest.Require(t, postgres.Engine)
-	ownTemp(t)
-	server, err := postgres.Engine.Start(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
+	server := private(t)
 	w, err := server.Open(t.Context(), racelab.Config{})
 	if err != nil {
 		t.Fatal(err)

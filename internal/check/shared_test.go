@@ -28,16 +28,7 @@ func under(t *testing.T, p program, schedule string, serial []racelab.CallID) ra
 		id := racelab.Letter(i)
 		script := control.Script{Session: id}
 		if serial == nil || slices.Contains(serial, id.Call(1)) {
-			script.Calls = []control.Call{{ID: id.Call(1), Run: func(context.Context) (r racelab.Result, why string) {
-				defer func() {
-					if x := recover(); x != nil {
-						err := racelab.Recovered(x)
-						r, why = racelab.Result{Class: racelab.ClassOf(err)}, err.Error()
-					}
-				}()
-				body()
-				return racelab.Result{Class: racelab.OK}, ""
-			}}}
+			script.Calls = []control.Call{{ID: id.Call(1), Run: control.Plain(body)}}
 		}
 		scripts = append(scripts, script)
 	}
@@ -142,7 +133,7 @@ func lockTwice(m *racelab.Memory) []func() {
 
 func forget(m *racelab.Memory) []func() {
 	mu := mem.NewMutex(m, "mu")
-	return []func(){mu.Lock, func() { mu.Lock(); defer mu.Unlock() }}
+	return []func(){func() { mu.Lock() }, func() { mu.Lock(); defer mu.Unlock() }}
 }
 
 func panicWithLock(m *racelab.Memory) []func() {
@@ -170,7 +161,7 @@ func tryAndForget(m *racelab.Memory) []func() {
 
 func tryInVain(m *racelab.Memory) []func() {
 	mu, other := mem.NewMutex(m, "mu"), mem.NewMutex(m, "other")
-	return []func(){func() { mu.Lock(); other.Lock(); mu.TryLock() }, func() { mu.Lock() }, func() { other.Lock(); other.Unlock() }}
+	return []func(){func() { mu.Lock(); other.Lock(); mu.TryLock() }, func() { mu.Lock() }, func() { other.Lock() }}
 }
 
 // signalTwo has two who wait, and one signal for them.

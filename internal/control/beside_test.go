@@ -10,7 +10,6 @@ import (
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/engine/sqlite"
 	"github.com/racelab/racelab/internal/control"
-	"github.com/racelab/racelab/internal/intake/sqlgate"
 	"github.com/racelab/racelab/mem"
 )
 
@@ -69,29 +68,18 @@ func TestMemoryBesideADatabase(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			parsed, err := racelab.ParseSchedule(c.schedule)
-			if err != nil {
-				t.Fatal(err)
-			}
-			engine := control.NewEngine(world, sqlite.Engine.Dialect, sqlite.Engine.Dialect.Levels[0])
-			defer engine.Close()
-			d := control.NewDirector(engine)
-			memory := &racelab.Memory{Gate: d}
-			jobs := mem.NewChan[int](memory, "jobs", 0)
-			var scripts []control.Script
-			for i, body := range []func(context.Context, *sql.DB, *shared){c.a, c.b} {
-				id := racelab.Letter(i)
-				intake := sqlgate.New(world, sqlite.Engine.Dialect, id)
-				db := intake.DB(d)
-				defer intake.Close()
-				defer db.Close()
-				scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: func(ctx context.Context) (racelab.Result, string) {
-					defer func() { _ = recover() }() // a run that is over ends a wait by a panic
-					body(ctx, db, &shared{memory, jobs})
-					return racelab.Result{Class: racelab.OK}, ""
-				}}}})
-			}
-			events, err := d.Run(t.Context(), scripts, parsed)
+			events, err := directWith(t, sqlite.Engine, world, func(d *control.Director) bodies {
+				memory := &racelab.Memory{Gate: d}
+				both := &shared{memory, mem.NewChan[int](memory, "jobs", 0)}
+				with := func(body func(context.Context, *sql.DB, *shared)) func(context.Context, *sql.DB) error {
+					return func(ctx context.Context, db *sql.DB) error {
+						defer func() { _ = recover() }() // a run that is over ends a wait by a panic
+						body(ctx, db, both)
+						return nil
+					}
+				}
+				return bodies{"A": with(c.a), "B": with(c.b)}
+			}, c.schedule)
 			if err != nil {
 				t.Fatal(err)
 			}

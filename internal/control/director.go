@@ -18,6 +18,20 @@ type Call struct {
 	Run func(context.Context) (r racelab.Result, why string)
 }
 
+// Plain is the Run of a call that gives nothing but a panic, if it has one.
+func Plain(body func()) func(context.Context) (racelab.Result, string) {
+	return func(context.Context) (r racelab.Result, why string) {
+		defer func() {
+			if p := recover(); p != nil {
+				err := racelab.Recovered(p)
+				r, why = racelab.Result{Class: racelab.ClassOf(err)}, err.Error()
+			}
+		}()
+		body()
+		return racelab.Result{Class: racelab.OK}, ""
+	}
+}
+
 // A Script is what one session does under control: its calls in order.
 type Script struct {
 	Session racelab.SessionID

@@ -42,6 +42,12 @@ func direct(t *testing.T, e racelab.Engine, setup []string, b bodies, schedule s
 
 func directIn(t *testing.T, e racelab.Engine, world racelab.World, b bodies, schedule string) ([]racelab.Event, error) {
 	t.Helper()
+	return directWith(t, e, world, func(*control.Director) bodies { return b }, schedule)
+}
+
+// directWith is directIn for bodies that share more than a world.
+func directWith(t *testing.T, e racelab.Engine, world racelab.World, of func(*control.Director) bodies, schedule string) ([]racelab.Event, error) {
+	t.Helper()
 	parsed, err := racelab.ParseSchedule(schedule)
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +58,7 @@ func directIn(t *testing.T, e racelab.Engine, world racelab.World, b bodies, sch
 		engine.StepLimit = stepLimit
 	}
 	d := control.NewDirector(engine)
+	b := of(d)
 	var scripts []control.Script
 	for i := range len(b) {
 		id := racelab.Letter(i)

@@ -30,16 +30,7 @@ func turnsOf(ctx context.Context, d *control.Director, serial bool, bodies ...fu
 	var scripts []control.Script
 	for i, body := range bodies {
 		id := racelab.Letter(i)
-		scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: func(context.Context) (r racelab.Result, why string) {
-			defer func() {
-				if p := recover(); p != nil {
-					err := racelab.Recovered(p)
-					r, why = racelab.Result{Class: racelab.ClassOf(err)}, err.Error()
-				}
-			}()
-			body(m, n)
-			return racelab.Result{Class: racelab.OK}, ""
-		}}}})
+		scripts = append(scripts, control.Script{Session: id, Calls: []control.Call{{ID: id.Call(1), Run: control.Plain(func() { body(m, n) })}}})
 		if serial {
 			d.Serial = append(d.Serial, id.Call(1))
 		}
@@ -105,6 +96,27 @@ func TestCtrlCEndsACoroutine(t *testing.T) {
 	close(stop)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+// Sessions that come back to the gate again and again are not waited for.
+func TestCtrlCEndsALongRun(t *testing.T) {
+	e := control.NewEngine(nil, memory.Engine.Dialect, racelab.SequentialConsistency)
+	defer e.Close()
+	e.Steps = 100_000
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	forever := func(m *racelab.Memory, _ *mem.Var[int]) {
+		for n := 0; ; n++ {
+			if n == 100 {
+				cancel()
+			}
+			mem.Gosched(m)
+		}
+	}
+	events, err := turns(ctx, e, false, forever, forever)
+	if !errors.Is(err, context.Canceled) || len(events) > 800 {
+		t.Errorf("it ended with %v after %d events", err, len(events))
 	}
 }
 

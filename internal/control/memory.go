@@ -139,17 +139,7 @@ func (d *Director) Go(op racelab.Op, body func()) {
 func (d *Director) bear(parent *seat, body func()) *seat {
 	id := parent.script.Session + racelab.SessionID(strings.ToLower(string(racelab.Letter(parent.children))))
 	parent.children++
-	run := func(context.Context) (r racelab.Result, why string) {
-		defer func() {
-			if p := recover(); p != nil {
-				err := racelab.Recovered(p)
-				r, why = racelab.Result{Class: racelab.ClassOf(err)}, err.Error()
-			}
-		}()
-		body()
-		return racelab.Result{Class: racelab.OK}, ""
-	}
-	child := &seat{script: Script{Session: id, Calls: []Call{{ID: id.Call(1), Run: run}}}, parent: parent, root: parent.rootCall(), trail: parent.trail}
+	child := &seat{script: Script{Session: id, Calls: []Call{{ID: id.Call(1), Run: Plain(body)}}}, parent: parent, root: parent.rootCall(), trail: parent.trail}
 	at := slices.Index(d.seats, parent) + 1
 	for at < len(d.seats) && d.seats[at].descends(parent) {
 		at++

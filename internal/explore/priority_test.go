@@ -77,6 +77,21 @@ func TestTheDepthBoundsThePreemptions(t *testing.T) {
 	}
 }
 
+// Of two that have fallen either may go first.
+func TestThoseWhoHaveFallenGoInEachOrder(t *testing.T) {
+	seen := map[string]int{}
+	s := machine{steps: []int{2, 2, 2}}.search(seen, 1)
+	s.Random, s.Depth = 3000, 3 // one in 216 is either of these
+	if _, err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, schedule := range []string{"A1 B1 C1 C2 A2 B2", "A1 B1 C1 C2 B2 A2"} {
+		if seen[schedule] == 0 {
+			t.Errorf("%s is none of %d schedules", schedule, len(seen))
+		}
+	}
+}
+
 func addBoth(m *racelab.Memory) []func() {
 	n := mem.NewVar(m, "n", 0)
 	add := func() { n.Store(n.Load() + 1) }

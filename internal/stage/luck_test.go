@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/racelab/racelab"
-	"github.com/racelab/racelab/engine/memory"
 	"github.com/racelab/racelab/internal/stage"
 	"github.com/racelab/racelab/mem"
 )
@@ -29,14 +28,7 @@ func luck(t *testing.T, f stage.Free, bodies ...func(ctx context.Context, env *r
 		}
 	}
 	s.Strategies = []racelab.Strategy{st}
-	sel, err := stage.Select(s, &s.Strategies[0], memory.Engine, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := memory.Engine.Start(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	sel, server := selectedInMemory(t, s)
 	return sel.RunFree(t.Context(), server, f)
 }
 

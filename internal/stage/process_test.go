@@ -25,11 +25,22 @@ func ofMemory(t *testing.T, process func(*racelab.Memory) any, bodies ...racelab
 		st.Body[name] = body
 	}
 	s.Strategies = []racelab.Strategy{st}
+	sel, _ := selectedInMemory(t, s)
+	return sel
+}
+
+// selectedInMemory is the first strategy of a scenario without a database.
+func selectedInMemory(t *testing.T, s *racelab.Scenario) (stage.Selection, racelab.Server) {
+	t.Helper()
+	server, err := memory.Engine.Start(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	sel, err := stage.Select(s, &s.Strategies[0], memory.Engine, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sel
+	return sel, server
 }
 
 func inMemory(t *testing.T, sel stage.Selection, x stage.Exploration) (stage.Explored, error) {

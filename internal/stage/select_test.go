@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/racelab/racelab"
-	"github.com/racelab/racelab/engine/memory"
 	"github.com/racelab/racelab/internal/explore"
 	"github.com/racelab/racelab/internal/stage"
 	"github.com/racelab/racelab/mem"
@@ -48,15 +47,7 @@ func choosing() *racelab.Scenario {
 // Which of several cases a select takes is a choice, in serial runs too: what
 // only the second case gives is neither missed nor a violation.
 func TestASelectTakesAnyOfItsCases(t *testing.T) {
-	s := choosing()
-	server, err := memory.Engine.Start(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sel, err := stage.Select(s, &s.Strategies[0], memory.Engine, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	sel, server := selectedInMemory(t, choosing())
 	for _, reduced := range []bool{false, true} {
 		x, err := sel.Explore(t.Context(), server, stage.Exploration{Reduced: reduced})
 		if err != nil {
@@ -78,15 +69,7 @@ func TestASelectTakesAnyOfItsCases(t *testing.T) {
 }
 
 func TestACaseIsReplayed(t *testing.T) {
-	s := choosing()
-	server, err := memory.Engine.Start(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sel, err := stage.Select(s, &s.Strategies[0], memory.Engine, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	sel, server := selectedInMemory(t, choosing())
 	cell := open(t, sel, server)
 	for text, fits := range map[string]bool{"A1(case 2) B1 A2": true, "A1(case 2) A2(case 2)": false, "B1(case 2)": false} {
 		schedule, err := racelab.ParseSchedule(text)

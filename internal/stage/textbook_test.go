@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/racelab/racelab"
-	"github.com/racelab/racelab/engine/memory"
 	"github.com/racelab/racelab/internal/stage"
 	"github.com/racelab/racelab/mem"
 )
@@ -47,21 +46,7 @@ func (p textbook) scenario() *racelab.Scenario {
 
 func (p textbook) selection(t *testing.T) (stage.Selection, racelab.Server) {
 	t.Helper()
-	server, err := memory.Engine.Start(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	s := p.scenario()
-	sel, err := stage.Select(s, &s.Strategies[0], memory.Engine, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sel, server
+	return selectedInMemory(t, p.scenario())
 }
 
 func (p textbook) explore(t *testing.T) stage.Explored {
