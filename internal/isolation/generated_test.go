@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
 	"github.com/racelab/racelab/internal/spec"
 )
 
@@ -82,7 +83,7 @@ func drawSpec(t *rapid.T) *spec.Spec {
 }
 
 func TestGeneratedTestsPrintTheSame(t *testing.T) {
-	program := reference(t)
+	program := enginetest.RequireIsolationTester(t)
 	server := start(t)
 	compared, waited, failed, stuck := 0, 0, 0, 0
 	inWorld(t, server, func(a racelab.World) {
@@ -95,7 +96,7 @@ func TestGeneratedTestsPrintTheSame(t *testing.T) {
 					return
 				}
 				want := theirs(t.Context(), rt, program, src, b)
-				if diff := cmp.Diff(want, got); diff != "" {
+				if diff := cmp.Diff(want, got, ignoreTime); diff != "" {
 					rt.Fatalf("%s\n(-want +got):\n%s", src, diff)
 				}
 				if compared++; strings.Contains(got.Text, "<waiting ...>") {
