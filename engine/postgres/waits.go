@@ -67,7 +67,7 @@ func (w *world) Waits(ctx context.Context, conns []racelab.ConnID) ([]racelab.Wa
 	}
 	defer rows.Close()
 	var waits []racelab.Wait
-	outside := map[racelab.ConnID]string{}
+	outside, held := map[racelab.ConnID]string{}, map[racelab.ConnID]bool{} // held by a connection that is not ours
 	for rows.Next() {
 		var pid, by int32
 		var lock, name string
@@ -82,12 +82,13 @@ func (w *world) Waits(ctx context.Context, conns []racelab.ConnID) ([]racelab.Wa
 		if last := &waits[len(waits)-1]; ours || slices.Contains(conns, connID(by)) {
 			last.On = append(last.On, connID(by))
 		} else {
+			held[conn] = held[conn] || by != 0 // a prepared transaction has no process
 			outside[conn] = fmt.Sprintf("%s (server process %d), which is no session of this run, is in the way", name, by)
 		}
 	}
 	for i := range waits {
 		if len(waits[i].On) == 0 {
-			waits[i].Outside = outside[waits[i].Conn]
+			waits[i].Outside, waits[i].Orphan = outside[waits[i].Conn], !held[waits[i].Conn]
 		}
 	}
 	return waits, rows.Err()

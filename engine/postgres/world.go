@@ -30,6 +30,7 @@ type world struct {
 	state    []string
 	watcher  *sql.DB // of one connection
 	patient  bool    // sessions look for deadlocks only when told to
+	own      bool    // sessions have the server's own settings
 	reset    *reset  // nil if attached
 }
 
@@ -43,7 +44,10 @@ func (s *server) open(ctx context.Context, c racelab.Config) (_ racelab.World, e
 	if err != nil {
 		return nil, err
 	}
-	w := &world{server: s, address: c.Attach, level: level, state: c.State}
+	if c.OwnSettings && c.Level == "" {
+		level = ""
+	}
+	w := &world{server: s, address: c.Attach, level: level, state: c.State, own: c.OwnSettings}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("open a world: %w", err), w.Close())
@@ -97,12 +101,18 @@ func (w *world) setUp(ctx context.Context, statements []string) error {
 }
 
 func (w *world) Connect(ctx context.Context) (racelab.Conn, error) {
-	config, err := configOf(w.address)
+	read := configOf
+	if w.own {
+		read = ownConfigOf
+	}
+	config, err := read(w.address)
 	if err != nil {
 		return nil, err
 	}
 	config.RuntimeParams["application_name"] = sessionName
-	config.RuntimeParams["default_transaction_isolation"] = strings.ToLower(string(w.level))
+	if w.level != "" {
+		config.RuntimeParams["default_transaction_isolation"] = strings.ToLower(string(w.level))
+	}
 	c, err := newConn(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open a session: %w", hide(config, err))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +26,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // start starts a private server.
-func start(t *testing.T) racelab.Server {
+func start(t testing.TB) racelab.Server {
 	t.Helper()
 	enginetest.Require(t, postgres.Engine)
 	server, err := postgres.Engine.Start(t.Context(), "")
@@ -43,7 +44,7 @@ func start(t *testing.T) racelab.Server {
 // inWorld lends an empty world.
 func inWorld(t testing.TB, server racelab.Server, use func(racelab.World)) {
 	t.Helper()
-	w, err := server.Open(t.Context(), racelab.Config{})
+	w, err := server.Open(t.Context(), racelab.Config{OwnSettings: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,15 +64,18 @@ type output struct {
 // ignoreTime compares outputs.
 var ignoreTime = cmpopts.IgnoreUnexported(output{})
 
-// patience is much longer than any test takes on a slow machine.
-const patience = 5 * time.Minute
+const (
+	patience    = 5 * time.Minute // much longer than any test takes on a slow machine
+	giveUp      = time.Minute     // how long the reference program lets a step wait
+	application = "isolation/test"
+)
 
 func theirs(ctx context.Context, t rapid.TB, program, src string, w racelab.World) output {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, w.Address())
-	cmd.Env = append(os.Environ(), "PGTZ=UTC", "PGISOLATIONTIMEOUT=60")
+	cmd.Env = append(os.Environ(), "PGAPPNAME="+application, fmt.Sprint("PGISOLATIONTIMEOUT=", int(giveUp.Seconds())))
 	cmd.Stdin = bytes.NewReader([]byte(src))
 	var both bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &both, &both
@@ -83,17 +87,23 @@ func theirs(ctx context.Context, t rapid.TB, program, src string, w racelab.Worl
 	return output{both.String(), err == nil, time.Since(started)}
 }
 
-func ours(ctx context.Context, t rapid.TB, src string, w racelab.World) output {
+func parse(t rapid.TB, src string) *spec.Spec {
 	t.Helper()
 	s, err := spec.Parse("x.spec", []byte(src))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+func ours(ctx context.Context, t rapid.TB, src string, w racelab.World) output {
+	t.Helper()
+	s := parse(t, src)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var both bytes.Buffer
 	started := time.Now()
-	err = isolation.Run(ctx, s, w, isolation.Options{Out: &both, Err: &both})
+	err := isolation.Run(ctx, s, w, isolation.Options{Out: &both, Err: &both, Application: application})
 	if err != nil && !errors.Is(err, isolation.ErrFailed) {
 		t.Errorf("%v, after\n%s", err, &both)
 	}
@@ -116,7 +126,7 @@ func TestFilesPrintTheSame(t *testing.T) {
 
 func compareFiles(t *testing.T, folder string) {
 	program := enginetest.RequireIsolationTester(t)
-	server := start(t)
+	server, another := start(t), start(t) // roles and prepared transactions outlive a database
 	files, err := filepath.Glob(filepath.Join(folder, "*.spec"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no test files in %s: %v", folder, err)
@@ -129,7 +139,7 @@ func compareFiles(t *testing.T, folder string) {
 			}
 			var want, got output
 			inWorld(t, server, func(w racelab.World) { want = theirs(t.Context(), t, program, string(src), w) })
-			inWorld(t, server, func(w racelab.World) { got = ours(t.Context(), t, string(src), w) })
+			inWorld(t, another, func(w racelab.World) { got = ours(t.Context(), t, string(src), w) })
 			if diff := cmp.Diff(want, got, ignoreTime); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

@@ -31,6 +31,13 @@ type Options struct {
 	Out, Err io.Writer
 	// Patience is how long one step may run; 0 is five minutes.
 	Patience time.Duration
+	// Timeout is the reference program's PGISOLATIONTIMEOUT, or 0. With it the
+	// run goes by that program's clock: a step is cancelled after that time,
+	// also one that waits for ever, and the test given up after twice as long.
+	Timeout time.Duration
+	// Application is what sessions call themselves to the server, followed by a
+	// slash and their name: there, the test and its place.
+	Application string
 }
 
 // Run runs a test in an empty world: the permutations it names, or all.
@@ -58,6 +65,9 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 			return err
 		}
 		r.sessions = append(r.sessions, &session{name: described.Name, conn: c})
+	}
+	if err := r.introduce(ctx); err != nil {
+		return err
 	}
 	failed := false
 	err = permutations(s, func(p spec.Permutation) error {
@@ -92,6 +102,7 @@ type run struct {
 	sessions []*session
 	waiting  []*running // the steps that were told to wait, in that order
 	timeouts bool       // waits may end by themselves
+	quiet    bool       // nobody moves, as far as is known: who has been told to wait still does
 }
 
 func (r *run) close() error {
