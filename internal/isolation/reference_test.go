@@ -65,8 +65,8 @@ type output struct {
 var ignoreTime = cmpopts.IgnoreUnexported(output{})
 
 const (
-	patience    = 5 * time.Minute // much longer than any test takes on a slow machine
-	giveUp      = time.Minute     // how long the reference program lets a step wait
+	patience    = 5 * time.Minute  // much longer than any test takes on a slow machine
+	giveUp      = 20 * time.Second // how long the reference program lets a step wait
 	application = "isolation/test"
 )
 

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -45,7 +46,7 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Minute
 	}
-	r := &run{spec: s, world: w, Options: o, timeouts: mentionsTimeouts(s)}
+	r := &run{spec: s, world: w, Options: o, timeouts: endsWaits(strings.Join(s.Setups, ";"))}
 	for _, name := range s.Unused() {
 		fmt.Fprintf(r.Err, "unused step name: %s\n", name)
 	}
@@ -64,7 +65,9 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 		if err != nil {
 			return err
 		}
-		r.sessions = append(r.sessions, &session{name: described.Name, conn: c})
+		text := (&spec.Spec{Sessions: []spec.Session{described}}).String()
+		r.sessions = append(r.sessions, &session{name: described.Name, conn: c, timeouts: endsWaits(text)})
+		r.timeouts = r.timeouts || strings.Contains(strings.ToLower(text), "idle_")
 	}
 	if err := r.introduce(ctx); err != nil {
 		return err
@@ -101,7 +104,7 @@ type run struct {
 	control  racelab.Conn // runs the test's own set-up and teardown
 	sessions []*session
 	waiting  []*running // the steps that were told to wait, in that order
-	timeouts bool       // waits may end by themselves
+	timeouts bool       // anybody's wait may end by itself
 	quiet    bool       // nobody moves, as far as is known: who has been told to wait still does
 }
 

@@ -18,6 +18,7 @@ type session struct {
 	// notifications wait for the session's next step to complete.
 	notifications []*racelab.Notification
 	lost          bool // the server has ended the connection
+	timeouts      bool // it sets some, so that its waits may end by themselves
 }
 
 // introduce gives the sessions their names, and asks whether the server ends

@@ -35,7 +35,7 @@ func (r *run) blocked(ctx context.Context, a *running) (blocked, settled bool, e
 		case w.Outside == "":
 			r.quiet = settled
 			return true, settled, nil
-		case w.Orphan && settled && !r.timeouts && r.Timeout == 0:
+		case w.Orphan && settled && r.Timeout == 0 && !r.timeouts && !slices.ContainsFunc(r.sessions, func(s *session) bool { return s.running != nil && s.timeouts }):
 			return false, settled, &stuck{"step " + a.Step.Name, "complete", "a prepared transaction is in its way, and nobody is left who could end that"}
 		}
 	}
@@ -65,7 +65,7 @@ func (r *run) conns() []racelab.ConnID {
 // ends reports whether the step that a session is in may still complete by
 // itself. It says no only if that is certain: whoever it waits for has nothing
 // to run. Those who wait for each other in a circle end when the server sees
-// that, and any wait may end if the test sets timeouts.
+// that, and who sets timeouts does so by itself.
 func (r *run) ends(ctx context.Context, s *session) (bool, error) {
 	if r.timeouts {
 		return true, nil
@@ -140,8 +140,8 @@ func (g graph) completes(s *session, by []*session) bool {
 
 // returns reports whether the statements that a session runs may end.
 func (g graph) returns(s *session) bool {
-	if g.reaches(s, s, map[*session]bool{}) {
-		return true // a circle, which the server breaks at some place
+	if s.timeouts || g.reaches(s, s, map[*session]bool{}) {
+		return true // a circle is broken by the server at some place
 	}
 	for _, on := range g.on[s] {
 		if !g.busy[on] || !g.returns(on) {
@@ -181,7 +181,7 @@ func pause(ctx context.Context, news <-chan struct{}, interval time.Duration) er
 	return nil
 }
 
-func mentionsTimeouts(s *spec.Spec) bool {
-	text := strings.ReplaceAll(strings.ToLower(s.String()), "deadlock_timeout", "")
-	return strings.Contains(text, "timeout")
+// endsWaits reports whether SQL may set a timeout that ends a wait.
+func endsWaits(sql string) bool {
+	return strings.Contains(strings.ReplaceAll(strings.ToLower(sql), "deadlock_timeout", ""), "timeout")
 }
