@@ -188,6 +188,9 @@ func (w *world) Address() string { return w.address }
 func (w *world) Close() error {
 	var errs []error
 	if w.watcher != nil {
+		if w.database != "" {
+			errs = append(errs, w.forget())
+		}
 		errs = append(errs, w.watcher.Close())
 		w.watcher = nil
 	}
@@ -196,4 +199,32 @@ func (w *world) Close() error {
 		w.database = ""
 	}
 	return errors.Join(errs...)
+}
+
+// forget rolls back what sessions have left prepared: it would keep the database.
+func (w *world) forget() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	var statements []string
+	rows, err := w.watcher.QueryContext(ctx, "SELECT 'ROLLBACK PREPARED ' || quote_literal(gid) FROM pg_prepared_xacts WHERE database = current_database()")
+	if err != nil {
+		return nil // the server is gone, and what was prepared is for its next start
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return fmt.Errorf("look for prepared transactions: %w", err)
+		}
+		statements = append(statements, s)
+	}
+	if err := rows.Close(); err != nil {
+		return fmt.Errorf("look for prepared transactions: %w", err)
+	}
+	for _, s := range statements {
+		if _, err := w.watcher.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("end a prepared transaction: %w", err)
+		}
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package isolation_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -72,6 +73,10 @@ var still = []string{
 	"SELECT '[1, null]'::jsonb AS j, '1 day'::interval AS i, '2020-02-29'::date AS d, '\\x00ff'::bytea AS b, 12345678901234567890::numeric AS n",
 }
 
+// loud are those of still that, in a transaction, free its locks or change what
+// it will hear.
+var loud = regexp.MustCompile(`1 / 0|EXCEPTION|'x'::int|LISTEN`)
+
 const schema = `
 	CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL, word text);
 	CREATE TABLE child (id int PRIMARY KEY, t int REFERENCES t);
@@ -88,9 +93,57 @@ const trigger = `
 
 const drop = "DROP TABLE IF EXISTS child, t, own, v, made1, made2; DROP FUNCTION IF EXISTS tell()"
 
+// rivals are pairs of sessions that get in each other's way in most orders.
+var rivals = [][2][]string{
+	{{"BEGIN ISOLATION LEVEL SERIALIZABLE", "SELECT sum(n) FROM t", "UPDATE t SET n = 1 WHERE id = 1", "COMMIT"},
+		{"BEGIN ISOLATION LEVEL SERIALIZABLE", "SELECT sum(n) FROM t", "UPDATE t SET n = 2 WHERE id = 2", "COMMIT"}},
+	{{"BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT * FROM t ORDER BY id", "UPDATE t SET n = 0 WHERE id = 1", "COMMIT"}, {"UPDATE t SET n = n + 1 WHERE id = 1", "DELETE FROM t WHERE id = 1"}},
+	{{"BEGIN", "DELETE FROM t WHERE id = 1", "ROLLBACK"}, {"INSERT INTO child VALUES (7, 1)", "INSERT INTO child VALUES (8, 99)"}},
+	{{"BEGIN", "INSERT INTO t VALUES (3, 3)", "COMMIT"}, {"INSERT INTO t VALUES (3, 4)"}},
+	{{"BEGIN", "SELECT id FROM t WHERE id = 1 FOR UPDATE", "ROLLBACK"}, {"SELECT n FROM t WHERE id = 1 FOR SHARE NOWAIT", "SELECT id FROM t ORDER BY id FOR UPDATE SKIP LOCKED", "LOCK t NOWAIT"}},
+	{{"BEGIN", "UPDATE t SET n = n + 1 WHERE id = 1", "SAVEPOINT s", "UPDATE t SET n = n + 1 WHERE id = 2", "ROLLBACK TO s", "COMMIT"}, {"SELECT * FROM t WHERE id = 2 FOR NO KEY UPDATE", "UPDATE t SET n = n * 2 RETURNING id, n"}},
+	{{"LISTEN news", "SELECT 1 AS one"}, {"BEGIN", "NOTIFY news, 'first'", "COMMIT", "NOTIFY news"}},
+	{{"BEGIN ISOLATION LEVEL SERIALIZABLE", "UPDATE t SET n = 1", "COMMIT"}, {"BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY, DEFERRABLE", "SELECT * FROM t ORDER BY id", "COMMIT"}},
+}
+
+// evenly is rapid.SampledFrom without its preference for what comes first, of
+// which much here is rare enough.
+func evenly[T any](t *rapid.T, label string, from []T) T {
+	const bits = 12
+	n := 0
+	for _, bit := range rapid.SliceOfN(rapid.Bool(), bits, bits).Draw(t, label) {
+		if n *= 2; bit {
+			n++
+		}
+	}
+	return from[n*len(from)>>bits]
+}
+
+func likely(t *rapid.T, label string, percent int) bool {
+	percents := make([]int, 100) // shrinks to no
+	for i := range percents {
+		percents[i] = 100 - i
+	}
+	return evenly(t, label, percents) <= percent
+}
+
+// scripts are steps of a session that make more sense in a row.
+var scripts = [][]string{
+	{"BEGIN ISOLATION LEVEL SERIALIZABLE", "SELECT sum(n), max(word) FROM t", "UPDATE t SET n = n + 1 WHERE id = #", "COMMIT"},
+	{"BEGIN ISOLATION LEVEL SERIALIZABLE", "SELECT * FROM t ORDER BY id", "INSERT INTO child VALUES (#, 2)", "COMMIT"},
+	{"BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT * FROM t ORDER BY id", "UPDATE t SET n = n - 1", "COMMIT"},
+	{"BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT * FROM child ORDER BY id", "DELETE FROM t WHERE id = 2", "ROLLBACK"},
+	{"BEGIN", "DECLARE c CURSOR FOR SELECT id, n FROM t ORDER BY id", "FETCH 1 FROM c", "UPDATE t SET n = 5 WHERE CURRENT OF c", "FETCH ALL FROM c"},
+	{"BEGIN", "SAVEPOINT s", "UPDATE t SET n = n + 1 WHERE id = 1", "ROLLBACK TO s", "SELECT * FROM t ORDER BY id", "COMMIT"},
+	{"BEGIN", "UPDATE t SET n = n * 3 WHERE id = 2 RETURNING n, word", "PREPARE TRANSACTION 'p#'", "COMMIT PREPARED 'p#'"},
+	{"BEGIN", "DELETE FROM t WHERE id = 1", "PREPARE TRANSACTION 'p#'", "ROLLBACK PREPARED 'p#'"},
+	{"LISTEN news", "NOTIFY news, 'from #'", "SELECT 1 AS n, 'a' AS w UNION ALL SELECT -22, 'bb' ORDER BY 1"},
+	{"BEGIN", "INSERT INTO child VALUES (#, 1)", "INSERT INTO t VALUES (3, 3, 'three')", "COMMIT"},
+}
+
 func drawSpec(t *rapid.T) *spec.Spec {
-	pick := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
-	often := func(label string, percent int) bool { return rapid.IntRange(0, 99).Draw(t, label) < percent }
+	pick := func(label string, from ...string) string { return evenly(t, label, from) }
+	often := func(label string, percent int) bool { return likely(t, label, percent) }
 	s := &spec.Spec{Setups: []string{drop, schema + "INSERT INTO t VALUES (1, 10, NULL), (2, -20, 'two');"}} // a test that fails leaves its tables
 	if often("trigger", 15) {
 		s.Setups = append(s.Setups, trigger)
@@ -101,7 +154,7 @@ func drawSpec(t *rapid.T) *spec.Spec {
 	teardown := pick("teardown", drop, drop, drop+"; SELECT 'gone' AS tables", "SELECT count(*) FROM t; "+drop)
 	s.Teardown = &teardown
 
-	shape := pick("shape", "two", "two", "two", "two", "two", "three", "three", "three", "three", "orders", "orders", "deadlock", "timeout")
+	shape := pick("shape", "two", "two", "two", "three", "three", "three", "rivals", "rivals", "rivals", "rivals", "rivals", "orders", "deadlock", "timeout")
 	sessions, most := 2, 5
 	switch shape {
 	case "three":
@@ -132,18 +185,29 @@ func drawSpec(t *rapid.T) *spec.Spec {
 		if i == 2 {
 			choice = [][]string{apart, handed, still}
 		}
+		if i < 2 && shape != "orders" && often("script", 40) {
+			for _, sql := range evenly(t, "script", scripts) {
+				session.Steps = append(session.Steps, spec.Step{SQL: number.Replace(sql)})
+			}
+			s.Sessions = append(s.Sessions, session)
+			continue
+		}
 		for range rapid.IntRange(1, most).Draw(t, "steps") {
-			sql := number.Replace(rapid.SampledFrom(rapid.SampledFrom(choice).Draw(t, "kind")).Draw(t, "sql"))
+			sql := number.Replace(evenly(t, "sql", evenly(t, "kind", choice)))
 			session.Steps = append(session.Steps, spec.Step{SQL: sql + pick("end", "", ";", " ; ")})
 		}
 		s.Sessions = append(s.Sessions, session)
 	}
 	switch shape {
 	case "deadlock":
-		one, two := rapid.SampledFrom(crossed).Draw(t, "crossed"), ""
+		one, two := evenly(t, "crossed", crossed), ""
 		one, two, _ = strings.Cut(one, " | ")
 		s.Sessions[0].Steps = steps("BEGIN", one, two, "COMMIT")
 		s.Sessions[1].Steps = steps("BEGIN", two, one, "COMMIT")
+	case "rivals":
+		for i, script := range evenly(t, "rivals", rivals) {
+			s.Sessions[i].Steps = steps(script...)
+		}
 	case "timeout":
 		for i := range 2 {
 			s.Sessions[i].Steps = slices.Insert(s.Sessions[i].Steps, 0, steps("BEGIN", pick("lock", "LOCK t", "UPDATE t SET n = 1", "SELECT pg_advisory_xact_lock(3) FROM t FOR UPDATE"))...)
@@ -164,7 +228,7 @@ func drawSpec(t *rapid.T) *spec.Spec {
 		return s
 	}
 	permutations := 1 // those with timeouts take long
-	if shape == "two" || shape == "three" {
+	if shape != "deadlock" && shape != "timeout" {
 		permutations = rapid.IntRange(1, 3).Draw(t, "permutations")
 	}
 	for range permutations {
@@ -204,13 +268,13 @@ func mark(t *rapid.T, s *spec.Spec, order []int) (p spec.Permutation) {
 		step := s.Sessions[i].Steps[next[i]]
 		next[i]++
 		p = append(p, spec.Scheduled{Step: step.Name})
-		quiet := slices.Contains(still, strings.TrimRight(step.SQL, " ;")) && !strings.Contains(step.SQL, "LISTEN")
-		if (at == len(order)-1 || quiet) && rapid.IntRange(0, 3).Draw(t, "once") == 0 {
+		quiet := slices.Contains(still, strings.TrimRight(step.SQL, " ;")) && !loud.MatchString(step.SQL)
+		if (at == len(order)-1 || quiet) && likely(t, "once", 25) {
 			p[at].Markers = append(p[at].Markers, spec.Marker{Kind: spec.Once})
 		}
 	}
 	for at, i := range order {
-		if rapid.IntRange(0, 9).Draw(t, "marked") > 0 {
+		if !likely(t, "marked", 10) {
 			continue
 		}
 		var others []string // of the permutation
@@ -222,7 +286,7 @@ func mark(t *rapid.T, s *spec.Spec, order []int) (p spec.Permutation) {
 		if len(others) == 0 {
 			continue
 		}
-		m := spec.Marker{Kind: spec.AfterStep, Step: rapid.SampledFrom(others).Draw(t, "until")}
+		m := spec.Marker{Kind: spec.AfterStep, Step: evenly(t, "until", others)}
 		if rapid.Bool().Draw(t, "by notices") {
 			m.Kind, m.Notices = spec.AfterNotices, rapid.IntRange(0, 1).Draw(t, "notices")
 		}

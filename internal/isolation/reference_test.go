@@ -72,10 +72,15 @@ const (
 
 func theirs(ctx context.Context, t rapid.TB, program, src string, w racelab.World) output {
 	t.Helper()
+	return theirsWithin(ctx, t, program, src, w, giveUp)
+}
+
+func theirsWithin(ctx context.Context, t rapid.TB, program, src string, w racelab.World, limit time.Duration) output {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, w.Address())
-	cmd.Env = append(os.Environ(), "PGAPPNAME="+application, fmt.Sprint("PGISOLATIONTIMEOUT=", int(giveUp.Seconds())))
+	cmd.Env = append(os.Environ(), "PGAPPNAME="+application, fmt.Sprint("PGISOLATIONTIMEOUT=", int(limit.Seconds())))
 	cmd.Stdin = bytes.NewReader([]byte(src))
 	var both bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &both, &both
@@ -98,12 +103,17 @@ func parse(t rapid.TB, src string) *spec.Spec {
 
 func ours(ctx context.Context, t rapid.TB, src string, w racelab.World) output {
 	t.Helper()
+	return oursWithin(ctx, t, src, w, 0)
+}
+
+func oursWithin(ctx context.Context, t rapid.TB, src string, w racelab.World, limit time.Duration) output {
+	t.Helper()
 	s := parse(t, src)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var both bytes.Buffer
 	started := time.Now()
-	err := isolation.Run(ctx, s, w, isolation.Options{Out: &both, Err: &both, Application: application})
+	err := isolation.Run(ctx, s, w, isolation.Options{Out: &both, Err: &both, Application: application, Timeout: limit})
 	if err != nil && !errors.Is(err, isolation.ErrFailed) {
 		t.Errorf("%v, after\n%s", err, &both)
 	}
