@@ -281,7 +281,10 @@ FILE.spec --format isolationtester runs an isolation test of PostgreSQL and prin
 what its own program, isolationtester, prints, byte for byte, and with its exit codes,
 0 and 1. Nothing is judged. It runs in a new database of a private server, or of the
 one that a DSN names. A permutation that schedules a step of a session which waits for
-ever ends at once, with a line that begins "racelab:". --step-limit is then 5m.
+ever ends at once, with a line that begins "racelab:". --step-limit is then 5m. With
+PGISOLATIONTIMEOUT set to a number of seconds, a step is cancelled after that time and
+the test given up after twice that, as there, and nothing ends sooner. Sessions are
+called PGAPPNAME, or else isolation/FILE, and their name, as in PostgreSQL's own runs.
 
 Exit codes: 0 holds, and everything was searched (or the bound or random sample asked
 for), or only a finding of the baseline; 1 violated; 3 unknown: the budget was used up,

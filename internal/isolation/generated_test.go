@@ -76,6 +76,10 @@ var features = []struct {
 // reference program spends most of its time in waiting.
 const servers = 4
 
+// doubted is of how many permutations that wait for ever it is looked whether the
+// reference program does so too, which takes it a second.
+const doubted = 10
+
 // A tally counts what was compared. Several goroutines use it.
 type tally struct {
 	mu                                    sync.Mutex
@@ -194,8 +198,14 @@ func compare(t *rapid.T, program string, s *spec.Spec, p pair, counts *tally) {
 		// The reference program would wait for its timeout.
 		able, stuck := runnable(s, got.Text)
 		counts.mu.Lock()
+		before := counts.stuck
 		counts.stuck += len(stuck.Permutations)
 		counts.mu.Unlock()
+		if before < doubted && strings.Contains(got.Text, "\nracelab: step ") && !strings.Contains(s.String(), "PREPARE TRANSACTION") {
+			if said := theirsWithin(t.Context(), t, program, stuck.String(), p.theirs, time.Second).Text; !strings.Contains(said, " seconds\n") {
+				t.Fatalf("racelab says that these wait for ever, and the reference program does not:\n%s\n%s\n%s", stuck, got.Text, said)
+			}
+		}
 		if strings.Contains(s.String(), "PREPARE TRANSACTION") {
 			p.clean(t)
 		}
