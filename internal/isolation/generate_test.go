@@ -21,9 +21,9 @@ import (
 //   - Two whom one statement frees run beside each other. So what the third gives
 //     does not depend on what the two write, nor the other way round.
 //   - Who notices a deadlock first is its victim, deadlock_timeout after it began
-//     to wait. That is long beside the 10 ms after which the reference program
-//     looks, so that it is who waits longest; or it is shorter in the session that
-//     closes the circle, and for ever in the other.
+//     to wait. So that differs between sessions, by more than a slow machine takes
+//     to get from one step to the next. Which of the two goes on first to print is
+//     said by a marker where the deadlock comes soon.
 //   - A lock_timeout ends a wait while others go on. So what is scheduled next is
 //     a step of the session that waits, which awaits it.
 //   - A step marked (*) is not waited for. So if another one follows it, neither
@@ -168,7 +168,7 @@ func drawSpec(t *rapid.T) *spec.Spec {
 			session.Name += fmt.Sprint(i)
 		}
 		number := strings.NewReplacer("#", fmt.Sprint(i+1))
-		setup := "SET deadlock_timeout = " + map[bool][]string{false: {"'1s'", "'1s'", "'1s'"}, true: {"'60s'", "'200ms'"}}[shape == "deadlock"][i]
+		setup := "SET deadlock_timeout = " + map[bool][]string{false: {"'1s'", "'2s'", "'3s'"}, true: {"'60s'", "'100ms'"}}[shape == "deadlock"][i]
 		if shape == "timeout" && i == 1 {
 			setup += "; SET lock_timeout = '200ms'" // here: a rollback does not take it back
 		}
@@ -243,7 +243,11 @@ func drawSpec(t *rapid.T) *spec.Spec {
 		if often("cut", 10) {
 			order = order[:rapid.IntRange(1, len(order)).Draw(t, "steps")]
 		}
-		s.Permutations = append(s.Permutations, mark(t, s, order))
+		p := mark(t, s, order)
+		if shape == "deadlock" && len(order) > 5 {
+			p[4].Markers = append(p[4].Markers, spec.Marker{Kind: spec.AfterStep, Step: p[5].Step})
+		}
+		s.Permutations = append(s.Permutations, p)
 	}
 	return s
 }
