@@ -67,6 +67,7 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 		}
 		text := (&spec.Spec{Sessions: []spec.Session{described}}).String()
 		r.sessions = append(r.sessions, &session{name: described.Name, conn: c, timeouts: endsWaits(text)})
+		r.signals = r.signals || strings.Contains(strings.ToLower(text), "_backend")
 		r.timeouts = r.timeouts || strings.Contains(strings.ToLower(text), "idle_")
 	}
 	if err := r.introduce(ctx); err != nil {
@@ -105,6 +106,8 @@ type run struct {
 	sessions []*session
 	waiting  []*running // the steps that were told to wait, in that order
 	timeouts bool       // anybody's wait may end by itself
+	signals  bool       // sessions may cancel or end each other
+	moved    time.Time  // when a step was last sent, or the server done with one
 	quiet    bool       // nobody moves, as far as is known: who has been told to wait still does
 }
 

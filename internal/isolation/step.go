@@ -81,7 +81,7 @@ func (r *run) launch(ctx context.Context, s *session, scheduled spec.Scheduled, 
 	}
 	ctx, a.cancel = context.WithCancel(ctx)
 	a.inbox = send(ctx, s.conn, step.SQL)
-	s.running, r.quiet = a, false
+	s.running, r.quiet, r.moved = a, false, time.Now()
 	return nil
 }
 
@@ -118,11 +118,7 @@ func (r *run) try(ctx context.Context, a *running, m mode) (told bool, err error
 		return waits()
 	}
 	started, canceled := time.Now(), false
-	interval := askFirst
-	if m == again {
-		interval = 0 // it waited, and most likely still does
-	}
-	for ; !r.hear(a); interval = min(max(askFirst, 2*interval), settleLimit) {
+	for interval := askFirst; !r.hear(a); interval = min(2*interval, settleLimit) {
 		if m == again && r.quiet {
 			return waits()
 		}
@@ -146,7 +142,12 @@ func (r *run) try(ctx context.Context, a *running, m mode) (told bool, err error
 		case err != nil:
 			return false, err
 		case blocked && m != toTheEnd && (settled || took >= settleLimit):
-			if r.hear(a) { // since it was asked
+			// What it said before it began to wait has been sent, and may still
+			// be on its way through our own process.
+			if err := pause(ctx, nil, askFirst/4); err != nil {
+				return false, err
+			}
+			if r.hear(a) {
 				continue
 			}
 			return waits()
@@ -252,7 +253,7 @@ func (r *run) hear(a *running) bool {
 		}
 	}
 	if a.done {
-		r.quiet = false // it may have freed somebody
+		r.quiet, r.moved = false, time.Now() // it may have freed somebody
 		r.hearBehind(a)
 	}
 	return a.done

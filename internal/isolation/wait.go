@@ -67,7 +67,7 @@ func (r *run) conns() []racelab.ConnID {
 // to run. Those who wait for each other in a circle end when the server sees
 // that, and who sets timeouts does so by itself.
 func (r *run) ends(ctx context.Context, s *session) (bool, error) {
-	if r.timeouts {
+	if r.timeouts || r.signals && time.Since(r.moved) < signalLimit {
 		return true, nil
 	}
 	by := map[racelab.ConnID]*session{}
@@ -165,11 +165,12 @@ func (g graph) reaches(from, to *session, seen map[*session]bool) bool {
 	return false
 }
 
+// signalLimit is how long a server process may take until it hears that another
+// one has cancelled it. Until then it looks as if it waited on.
+const signalLimit = 2 * time.Second
+
 // pause waits for news, or until it is time to ask the engine.
 func pause(ctx context.Context, news <-chan struct{}, interval time.Duration) error {
-	if interval == 0 {
-		return ctx.Err()
-	}
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	select {
