@@ -79,6 +79,10 @@ type Config struct {
 	// deadlocks but who is told to (Conn.LoseDeadlocks), where the engine lets
 	// itself be told.
 	Controlled bool
+	// OwnSettings says that sessions have the settings that the server, the
+	// database, the role and the environment give any client: not those under
+	// which a race can be decided. The level is set only if there is one.
+	OwnSettings bool
 	// BusyLimit bounds how long a statement waits for another connection where
 	// the engine leaves that to its client (SQLite's busy timeout).
 	// 0 waits until the context ends.

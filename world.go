@@ -110,4 +110,7 @@ type Wait struct {
 	// Outside is set if no connection of this run holds what is waited for:
 	// control was lost, and why.
 	Outside string
+	// Orphan is set besides Outside if no connection at all holds it, but a
+	// prepared transaction, which does not end by itself.
+	Orphan bool
 }

@@ -20,6 +20,14 @@ certificates() {
 	done
 	return 1
 }
+isolationtester() { # PostgreSQL's own program, which ours is held against
+	local file
+	for file in /usr/lib/postgresql/*/lib/pgxs/src/test/isolation/isolationtester \
+		"$(dirname "$(pg_config --pgxs 2>/dev/null)")/../test/isolation/isolationtester"; do
+		if [ -x "$file" ]; then return; fi
+	done
+	return 1
+}
 
 packages=
 need() { # need PACKAGES WHAT CHECK...
@@ -35,6 +43,7 @@ look() {
 	need ca-certificates 'certificates, to fetch Go modules' certificates
 	need 'gcc libc6-dev' 'a C compiler, for the race detector' compiles
 	need postgresql 'PostgreSQL (postgres, initdb)' found postgres initdb
+	need postgresql-client "PostgreSQL's isolationtester" isolationtester
 	need mariadb-server-core 'MariaDB (mariadbd, mariadb-install-db)' found mariadbd mariadb-install-db
 }
 give_up() {

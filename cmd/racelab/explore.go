@@ -101,7 +101,10 @@ FILE.spec --format isolationtester runs the file's permutations and prints what
 PostgreSQL's own program, isolationtester, prints, byte for byte, and with its exit
 codes, 0 and 1. Nothing is judged. A permutation that schedules a step of a session
 which waits for ever ends at once, with a line that begins "racelab:". --step-limit is
-then 5m.
+then 5m. With PGISOLATIONTIMEOUT set to a number of seconds, a step is cancelled after
+that time and the test given up after twice that, as there, and nothing ends sooner.
+Sessions are called PGAPPNAME, or else isolation/FILE, and their name, as in
+PostgreSQL's own runs.
 
 With a DSN that names a database which is not empty, both are refused without
 --allow-destructive: a file's statements may name anything on that server. What is

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -57,13 +60,17 @@ func exploreSpec(c *cobra.Command, file string, f exploreFlags) (err error) {
 			return usage("--step-limit is %q: give a time, such as 30s", f.stepLimit)
 		}
 	}
+	o.Timeout = isolationTimeout(os.Getenv("PGISOLATIONTIMEOUT"))
+	if o.Application = os.Getenv("PGAPPNAME"); o.Application == "" { // as PostgreSQL's own run of its tests calls them
+		o.Application = "isolation/" + strings.TrimSuffix(filepath.Base(file), ".spec")
+	}
 	server, err := start(c.Context(), e, address)
 	if err != nil {
 		return err
 	}
 	named, err := f.named(c.Context(), file, server)
 	if err == nil {
-		err = runSpec(c.Context(), s, server, racelab.Config{Level: level, Attach: named}, o)
+		err = runSpec(c.Context(), s, server, racelab.Config{Level: level, Attach: named, OwnSettings: true}, o)
 	}
 	if errors.Is(err, isolation.ErrFailed) {
 		err = exitCode(exitViolated) // as the reference program does; why has been said
@@ -78,6 +85,21 @@ func runSpec(ctx context.Context, s *spec.Spec, server racelab.Server, c racelab
 		return err
 	}
 	return errors.Join(isolation.Run(ctx, s, w, o), w.Close())
+}
+
+// isolationTimeout reads a number of seconds as the reference program does, with
+// C's atoi: what is no number is 0, which leaves no time at all.
+func isolationTimeout(s string) time.Duration {
+	if s == "" {
+		return 0
+	}
+	s = strings.TrimLeft(s, " \t\n\v\f\r")
+	digits := len(s) - len(strings.TrimLeft(s, "0123456789"))
+	if strings.HasPrefix(s, "+") {
+		digits = 1 + len(s[1:]) - len(strings.TrimLeft(s[1:], "0123456789"))
+	}
+	n, _ := strconv.ParseInt(s[:digits], 10, 32) // beyond that it is the largest
+	return max(1, time.Duration(n)*time.Second)
 }
 
 func readSpec(file string) (*spec.Spec, error) {

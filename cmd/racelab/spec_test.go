@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -13,6 +14,14 @@ import (
 
 // Package isolation compares with PostgreSQL's own program; this is what the
 // command adds: streams and exit codes.
+func TestPGISOLATIONTIMEOUTIsReadAsCReadsIt(t *testing.T) {
+	for s, want := range map[string]time.Duration{"": 0, "5": 5 * time.Second, " +7s": 7 * time.Second, "0": 1, "-3": 1, "soon": 1, "1.9": time.Second} {
+		if got := isolationTimeout(s); got != want {
+			t.Errorf("%q: %v, want %v", s, got, want)
+		}
+	}
+}
+
 func TestASpecFileIsRunAsPostgreSQLDoes(t *testing.T) {
 	enginetest.Require(t, postgres.Engine)
 	tests := []struct {

@@ -31,6 +31,7 @@ var settings = []string{
 	"synchronous_commit=off",
 	"full_page_writes=off",
 	"autovacuum=off",
+	"max_prepared_transactions=64", // isolation tests prepare some, and the default is none
 	"wal_level=minimal",
 	"max_wal_senders=0",
 	"max_logical_replication_workers=0",

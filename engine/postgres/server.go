@@ -100,9 +100,9 @@ func (s *server) admin(ctx context.Context, use func(*pgx.Conn) error) error {
 // role, a database or the environment sets is overruled where it would decide
 // a race.
 func configOf(address string) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(address)
+	config, err := ownConfigOf(address)
 	if err != nil {
-		return nil, errors.New("the address of the world cannot be read")
+		return nil, err
 	}
 	maps.Copy(config.RuntimeParams, map[string]string{
 		"application_name":                    watcherName,
@@ -111,6 +111,15 @@ func configOf(address string) (*pgx.ConnConfig, error) {
 		"idle_in_transaction_session_timeout": "0",
 		"TimeZone":                            "UTC",
 	})
+	return config, nil
+}
+
+// ownConfigOf overrules nothing.
+func ownConfigOf(address string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, errors.New("the address of the world cannot be read")
+	}
 	return config, nil
 }
 

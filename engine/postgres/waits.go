@@ -41,7 +41,8 @@ func (w *world) Blocked(ctx context.Context, conns []racelab.ConnID) ([]racelab.
 // another process of the same run may own it.
 //
 // pg_locks is read after pg_blocking_pids. A wait that ended in between has no
-// lock any more, and drops out of the join.
+// lock any more, and drops out of the join. Who waits for the workers of its own
+// parallel query waits for what they wait for.
 const waitsQuery = `
 	SELECT w.pid, l.locktype, b.pid,
 		coalesce(a.datname = current_database() AND a.application_name = $2, false),
@@ -50,8 +51,8 @@ const waitsQuery = `
 	CROSS JOIN LATERAL (
 		SELECT DISTINCT unnest(pg_blocking_pids(w.pid) || pg_safe_snapshot_blocking_pids(w.pid))) AS b (pid)
 	JOIN (
-		SELECT pid, locktype FROM pg_locks WHERE NOT granted
-		UNION ALL
+		SELECT coalesce(leader_pid, k.pid) AS pid, locktype FROM pg_locks k LEFT JOIN pg_stat_activity USING (pid) WHERE NOT granted
+		UNION
 		SELECT pid, 'snapshot' FROM pg_stat_activity WHERE wait_event = 'SafeSnapshot') AS l ON l.pid = w.pid
 	LEFT JOIN pg_stat_activity a ON a.pid = b.pid
 	ORDER BY w.n, b.pid`
@@ -67,7 +68,7 @@ func (w *world) Waits(ctx context.Context, conns []racelab.ConnID) ([]racelab.Wa
 	}
 	defer rows.Close()
 	var waits []racelab.Wait
-	outside := map[racelab.ConnID]string{}
+	outside, held := map[racelab.ConnID]string{}, map[racelab.ConnID]bool{} // held by a connection that is not ours
 	for rows.Next() {
 		var pid, by int32
 		var lock, name string
@@ -80,14 +81,17 @@ func (w *world) Waits(ctx context.Context, conns []racelab.ConnID) ([]racelab.Wa
 			waits = append(waits, racelab.Wait{Conn: conn, What: lockName(lock)})
 		}
 		if last := &waits[len(waits)-1]; ours || slices.Contains(conns, connID(by)) {
-			last.On = append(last.On, connID(by))
+			if !slices.Contains(last.On, connID(by)) { // several workers may wait
+				last.On = append(last.On, connID(by))
+			}
 		} else {
+			held[conn] = held[conn] || by != 0 // a prepared transaction has no process
 			outside[conn] = fmt.Sprintf("%s (server process %d), which is no session of this run, is in the way", name, by)
 		}
 	}
 	for i := range waits {
 		if len(waits[i].On) == 0 {
-			waits[i].Outside = outside[waits[i].Conn]
+			waits[i].Outside, waits[i].Orphan = outside[waits[i].Conn], !held[waits[i].Conn]
 		}
 	}
 	return waits, rows.Err()

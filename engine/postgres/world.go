@@ -33,6 +33,7 @@ type world struct {
 	queries  []string // that are read with them
 	watcher  *sql.DB  // of one connection
 	patient  bool     // sessions look for deadlocks only when told to
+	own      bool     // sessions have the server's own settings
 	reset    *reset   // nil if attached
 }
 
@@ -46,7 +47,10 @@ func (s *server) open(ctx context.Context, c racelab.Config) (_ racelab.World, e
 	if err != nil {
 		return nil, err
 	}
-	w := &world{server: s, address: c.Attach, level: level, state: c.State, whole: c.Whole, queries: c.Queries}
+	if c.OwnSettings && c.Level == "" {
+		level = ""
+	}
+	w := &world{server: s, address: c.Attach, level: level, state: c.State, whole: c.Whole, queries: c.Queries, own: c.OwnSettings}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("open a world: %w", err), w.Close())
@@ -103,12 +107,18 @@ func (w *world) setUp(ctx context.Context, statements []string) error {
 }
 
 func (w *world) Connect(ctx context.Context) (racelab.Conn, error) {
-	config, err := configOf(w.address)
+	read := configOf
+	if w.own {
+		read = ownConfigOf
+	}
+	config, err := read(w.address)
 	if err != nil {
 		return nil, err
 	}
 	config.RuntimeParams["application_name"] = sessionName
-	config.RuntimeParams["default_transaction_isolation"] = strings.ToLower(string(w.level))
+	if w.level != "" {
+		config.RuntimeParams["default_transaction_isolation"] = strings.ToLower(string(w.level))
+	}
 	c, err := newConn(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open a session: %w", hide(config, err))
@@ -214,6 +224,9 @@ func (w *world) Address() string { return w.address }
 func (w *world) Close() error {
 	var errs []error
 	if w.watcher != nil {
+		if w.database != "" {
+			errs = append(errs, w.forget())
+		}
 		errs = append(errs, w.watcher.Close())
 		w.watcher = nil
 	}
@@ -222,4 +235,32 @@ func (w *world) Close() error {
 		w.database = ""
 	}
 	return errors.Join(errs...)
+}
+
+// forget rolls back what sessions have left prepared: it would keep the database.
+func (w *world) forget() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	var statements []string
+	rows, err := w.watcher.QueryContext(ctx, "SELECT 'ROLLBACK PREPARED ' || quote_literal(gid) FROM pg_prepared_xacts WHERE database = current_database()")
+	if err != nil {
+		return nil // the server is gone, and what was prepared is for its next start
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return fmt.Errorf("look for prepared transactions: %w", err)
+		}
+		statements = append(statements, s)
+	}
+	if err := rows.Close(); err != nil {
+		return fmt.Errorf("look for prepared transactions: %w", err)
+	}
+	for _, s := range statements {
+		if _, err := w.watcher.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("end a prepared transaction: %w", err)
+		}
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/racelab/racelab/engine/enginetest"
 	"github.com/racelab/racelab/internal/spec"
 )
 
@@ -29,7 +30,7 @@ var valid = []string{
 // A syntax error comes first, then what is wrong with names, and only then is a
 // database missing, which is as far as the reference program can get here.
 func TestParseAcceptsWhatTheReferenceProgramAccepts(t *testing.T) {
-	program := reference(t)
+	program := enginetest.RequireIsolationTester(t)
 	accepted, rejected := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		word := rapid.SampledFrom(words)

@@ -2,113 +2,226 @@ package isolation_test
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
 	"github.com/racelab/racelab/internal/spec"
 )
 
-// statements of two sessions that may be in each other's way. A third one would
-// race with another for a row that has changed, and PostgreSQL does not say
-// who is first.
-var statements = []string{
-	"BEGIN", "BEGIN ISOLATION LEVEL SERIALIZABLE", "COMMIT", "ROLLBACK", "SAVEPOINT s", "ROLLBACK TO s",
-	"SELECT * FROM t ORDER BY id", "SELECT sum(n), max(word) FROM t",
-	"UPDATE t SET n = n + 1 WHERE id = 1", "UPDATE t SET n = n * 3 WHERE id = 2 RETURNING n, word", "UPDATE t SET n = n - 1",
-	"SELECT * FROM t WHERE id = 1 FOR UPDATE", "SELECT * FROM t WHERE id = 2 FOR SHARE",
-	"DELETE FROM t WHERE id = 2", "INSERT INTO t VALUES (3, 3, 'three')", "INSERT INTO t VALUES (2, 0) ON CONFLICT DO NOTHING",
-	"LOCK t IN SHARE MODE", "DO $$BEGIN RAISE NOTICE 'so far %', (SELECT count(*) FROM t); UPDATE t SET n = 0; END$$",
-	"SELECT 1 / (n - 10) FROM t WHERE id = 1", "SELECT 1 AS a; SELECT 2 AS b",
+// features is what tests must have held that were compared: a pattern of the
+// file, or of what was printed.
+var features = []struct {
+	name     string
+	in, said string
+}{
+	{name: "three sessions", in: `(?s)session.*session.*session`},
+	{name: "all orders", in: `(?s)\A[^\x00]*\}\n*\z`},
+	{name: "several set-ups", in: `(?s)setup.*\nsetup.*\nsetup.*\nteardown`},
+	{name: "a session's set-up", in: `(?s)session[^\n]*\nsetup`},
+	{name: "a session's teardown", said: `(?s)bye`},
+	{name: "a key is violated", said: `duplicate key`},
+	{name: "a foreign key is violated", said: `violates foreign key`},
+	{name: "a foreign key waits", said: `INSERT INTO child[^\n]*<waiting`},
+	{name: "a row lock waits", said: `FOR (UPDATE|SHARE|NO KEY UPDATE|KEY SHARE) ?;? *<waiting`},
+	{name: "an update waits", said: `UPDATE t [^\n]*<waiting`},
+	{name: "an advisory lock waits", said: `pg_advisory[^\n]*<waiting`},
+	{name: "a lock on a table waits", said: `LOCK [tv][^\n]*<waiting`},
+	{name: "a deadlock", said: `deadlock detected`},
+	{name: "NOWAIT", said: `could not obtain lock`},
+	{name: "SKIP LOCKED", in: `SKIP LOCKED`},
+	{name: "READ UNCOMMITTED", in: `READ UNCOMMITTED`},
+	{name: "READ COMMITTED", in: `READ COMMITTED`},
+	{name: "REPEATABLE READ", said: `due to concurrent (update|delete)`},
+	{name: "SERIALIZABLE", said: `read/write dependencies`},
+	{name: "DEFERRABLE", in: `DEFERRABLE`},
+	{name: "a notice", said: `NOTICE:  heard`},
+	{name: "a notice of a trigger", said: `NOTICE:  (INSERT|UPDATE) of`},
+	{name: "a warning", said: `WARNING:  `},
+	{name: "a syntax error", said: `syntax error`},
+	{name: "an aborted transaction", said: `current transaction is aborted`},
+	{name: "a savepoint", in: `ROLLBACK TO s`},
+	{name: "a transaction is prepared", said: `PREPARE TRANSACTION[^\n]*\nstep`},
+	{name: "a prepared transaction ends", said: `(COMMIT|ROLLBACK) PREPARED[^\n]*\n(step|\n|\z)`},
+	{name: "several statements", in: `SELECT 1 AS a; SELECT`},
+	{name: "no statement", in: `step [^\n]* \{ +;? *\}`},
+	{name: "a cursor", said: `FETCH [^\n]*\nid`},
+	{name: "COPY", in: `COPY t`},
+	{name: "DDL", in: `(CREATE|ALTER) TABLE (made|t ADD)`},
+	{name: "NOTIFY", said: `NOTIFY "news" with payload`},
+	{name: "lock_timeout", said: `due to lock timeout`},
+	{name: "marker (*)", in: `\(\*`},
+	{name: "marker (step)", in: `permutation[^\n]*\(("Step \d_\d"|s\d_\d)\)`},
+	{name: "marker (step notices n)", in: `notices \d`},
+	{name: "an unused step", said: `unused step name`},
+	{name: "a step twice delayed", said: `<waiting[^\n]*\n(.*\n)*step .*<waiting`},
+	{name: "no columns", in: `\{ SELECT *;? *\}`},
+	{name: "wide characters", said: `日本語`},
+	{name: "two lines in a value", said: `two\nlines`},
+	{name: "arrays", said: `\{1,2\}`},
+	{name: "no rows", said: `\(0 rows\)`},
+	{name: "a set-up's table", said: `starting permutation[^\n]*\n *id\|`},
+	{name: "a teardown's table", said: `gone`},
 }
 
-// quick are those of a third session, which never waits.
-var quick = []string{
-	"SELECT * FROM t ORDER BY id", "SELECT id FROM t ORDER BY id FOR UPDATE SKIP LOCKED", "SELECT n FROM t WHERE id = 1 FOR UPDATE NOWAIT",
-	"SELECT pg_try_advisory_xact_lock(1)",
+// servers is how many work at a time. They are more than processors, because the
+// reference program spends most of its time in waiting.
+const servers = 4
+
+// doubted is of how many permutations that wait for ever it is looked whether the
+// reference program does so too, which takes it a second.
+const doubted = 10
+
+// A tally counts what was compared. Several goroutines use it.
+type tally struct {
+	mu                                    sync.Mutex
+	compared, permutations, waited, stuck int
+	their, our                            time.Duration
+	has                                   []int // by feature
+	patterns                              [][2]*regexp.Regexp
 }
 
-func drawSpec(t *rapid.T) *spec.Spec {
-	rollback := "ROLLBACK"
-	drop := "DROP TABLE t"
-	s := &spec.Spec{
-		// A test that fails leaves its table.
-		Setups:   []string{"DROP TABLE IF EXISTS t", "CREATE TABLE t (id int PRIMARY KEY, n int, word text)", "INSERT INTO t VALUES (1, 10, NULL), (2, -20, 'two')"},
-		Teardown: &drop,
+func newTally() *tally {
+	c := &tally{has: make([]int, len(features))}
+	for _, f := range features {
+		c.patterns = append(c.patterns, [2]*regexp.Regexp{regexp.MustCompile(f.in), regexp.MustCompile(f.said)})
 	}
-	var turns []int // of each step, whose it is
-	for i, choice := range [][]string{statements, statements, quick} {
-		timeout := "SET deadlock_timeout = '300ms'"
-		session := spec.Session{Name: fmt.Sprint("s", i), Setup: &timeout, Teardown: &rollback}
-		least, most := 2, 5
-		if i == 2 {
-			least, most = 1, 2
-		}
-		for j, sql := range rapid.SliceOfN(rapid.SampledFrom(choice), least, most).Draw(t, session.Name) {
-			session.Steps = append(session.Steps, spec.Step{Name: fmt.Sprintf("s%d_%d", i, j), SQL: sql})
-			turns = append(turns, i)
-		}
-		if i < 2 && rapid.Bool().Draw(t, "begins") {
-			session.Steps[0].SQL = "BEGIN"
-		}
-		s.Sessions = append(s.Sessions, session)
+	return c
+}
+
+func (c *tally) add(src string, want, got output) {
+	said := got.Text
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.compared, c.their, c.our = c.compared+1, c.their+want.took, c.our+got.took
+	c.permutations += strings.Count(said, "\nstarting permutation")
+	if strings.Contains(said, "<waiting ...>") {
+		c.waited++
 	}
-	for range 2 {
-		next := make([]int, len(s.Sessions))
-		var p spec.Permutation
-		for _, i := range rapid.Permutation(turns).Draw(t, "order") {
-			scheduled := spec.Scheduled{Step: s.Sessions[i].Steps[next[i]].Name}
-			next[i]++
-			if rapid.IntRange(0, 7).Draw(t, "delayed") == 0 {
-				others := s.Sessions[(i+1)%2].Steps
-				m := spec.Marker{Kind: spec.AfterStep, Step: rapid.SampledFrom(others).Draw(t, "until").Name}
-				if rapid.Bool().Draw(t, "by notices") {
-					m.Kind, m.Notices = spec.AfterNotices, rapid.IntRange(0, 1).Draw(t, "notices")
-				}
-				scheduled.Markers = []spec.Marker{m}
-			}
-			p = append(p, scheduled)
+	for i, p := range c.patterns {
+		if p[0].MatchString(src) && p[1].MatchString(said) {
+			c.has[i]++
 		}
-		if rapid.Bool().Draw(t, "marked") {
-			// Not before: in the reference program it races with what follows.
-			p[len(p)-1].Markers = append(p[len(p)-1].Markers, spec.Marker{Kind: spec.Once})
-		}
-		s.Permutations = append(s.Permutations, p)
 	}
-	return s
+}
+
+func (c *tally) more(n int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.compared < n
+}
+
+func (c *tally) String() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%d tests of %d permutations printed the same, %d of them with steps that wait; %d permutations more wait for ever; %v, and racelab %v\n",
+		c.compared, c.permutations, c.waited, c.stuck, c.their, c.our)
+	for i, f := range features {
+		fmt.Fprintf(&out, "%6d %s\n", c.has[i], f.name)
+	}
+	return out.String()
+}
+
+// A pair of worlds on one server, in turn for the reference program and for
+// racelab: what is prepared in one is in the other's way.
+type pair struct{ theirs, ours racelab.World }
+
+// clean ends what a test that has failed has left prepared.
+func (p pair) clean(t *rapid.T) {
+	t.Helper()
+	for _, w := range []racelab.World{p.theirs, p.ours} {
+		c, err := w.Connect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"p1", "p2"} {
+			_ = c.Text(t.Context(), "ROLLBACK PREPARED '"+name+"'", func(racelab.Answer) {}) // hardly ever there
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestGeneratedTestsPrintTheSame(t *testing.T) {
-	program := reference(t)
-	server := start(t)
-	compared, waited, failed, stuck := 0, 0, 0, 0
-	inWorld(t, server, func(a racelab.World) {
-		inWorld(t, server, func(b racelab.World) {
-			rapid.Check(t, func(rt *rapid.T) {
-				src := drawSpec(rt).String()
-				got := ours(t.Context(), rt, src, a)
-				if strings.Contains(got.Text, "\nracelab: ") {
-					stuck++ // the reference program would wait for its timeout
-					return
-				}
-				want := theirs(t.Context(), rt, program, src, b)
-				if diff := cmp.Diff(want, got); diff != "" {
-					rt.Fatalf("%s\n(-want +got):\n%s", src, diff)
-				}
-				if compared++; strings.Contains(got.Text, "<waiting ...>") {
-					waited++
-				}
-				if !got.OK {
-					failed++
-				}
+	program := enginetest.RequireIsolationTester(t)
+	n := 500
+	if os.Getenv("RACELAB_SOAK") != "" {
+		n = 20_000
+	}
+	counts := newTally()
+	started := time.Now()
+	var all sync.WaitGroup
+	for i := range servers {
+		all.Go(func() {
+			t.Run(fmt.Sprint("server ", i), func(t *testing.T) {
+				server := start(t)
+				inWorld(t, server, func(a racelab.World) {
+					inWorld(t, server, func(b racelab.World) {
+						for counts.more(n) && !t.Failed() { // rapid.Check takes a hundred, unless it is told otherwise
+							rapid.Check(t, func(rt *rapid.T) {
+								if s := drawSpec(rt); counts.more(n) {
+									compare(rt, program, s, pair{a, b}, counts)
+								}
+							})
+						}
+					})
+				})
 			})
 		})
-	})
-	t.Logf("%d tests printed the same, %d of them with steps that wait, %d with failure; %d more schedule a session that waits for ever", compared, waited, failed, stuck)
-	if compared == 0 || waited == 0 {
-		t.Error("the comparison says nothing")
 	}
+	all.Wait()
+	t.Logf("in %v: %v", time.Since(started), counts)
+	if t.Failed() {
+		return
+	}
+	if counts.compared < n || counts.waited == 0 {
+		t.Errorf("%d tests were compared, %d of them with steps that wait; want %d", counts.compared, counts.waited, n)
+	}
+	for i, f := range features {
+		if counts.has[i] == 0 {
+			t.Errorf("%s: never generated", f.name)
+		}
+	}
+}
+
+func compare(t *rapid.T, program string, s *spec.Spec, p pair, counts *tally) {
+	got := ours(t.Context(), t, s.String(), p.ours)
+	if strings.Contains(got.Text, "\nracelab: ") {
+		// The reference program would wait for its timeout.
+		able, stuck := runnable(s, got.Text)
+		counts.mu.Lock()
+		before := counts.stuck
+		counts.stuck += len(stuck.Permutations)
+		counts.mu.Unlock()
+		if before < doubted && strings.Contains(got.Text, "\nracelab: step ") && !strings.Contains(s.String(), "PREPARE TRANSACTION") {
+			if said := theirsWithin(t.Context(), t, program, stuck.String(), p.theirs, time.Second).Text; !strings.Contains(said, " seconds\n") {
+				t.Fatalf("racelab says that these wait for ever, and the reference program does not:\n%s\n%s\n%s", stuck, got.Text, said)
+			}
+		}
+		if strings.Contains(s.String(), "PREPARE TRANSACTION") {
+			p.clean(t)
+		}
+		if s = able; len(s.Permutations) == 0 {
+			return
+		}
+		got = ours(t.Context(), t, s.String(), p.ours)
+	}
+	if strings.Contains(s.String(), "PREPARE TRANSACTION") {
+		p.clean(t)
+		defer p.clean(t)
+	}
+	want := theirs(t.Context(), t, program, s.String(), p.theirs)
+	if diff := cmp.Diff(want, got, ignoreTime); diff != "" {
+		again := theirs(t.Context(), t, program, s.String(), p.theirs)
+		t.Fatalf("%s\n(-want +got):\n%s\nthe reference program differs from itself: %v", s, diff, again.Text != want.Text)
+	}
+	counts.add(s.String(), want, got)
 }

@@ -4,14 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
@@ -24,31 +25,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// reference finds PostgreSQL's own program, in the folder for those who build
-// extensions. It comes with the clients of Debian and its relatives.
-func reference(t *testing.T) string {
-	t.Helper()
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/lib/pgxs/src/test/isolation/isolationtester")
-	if config, err := exec.Command("pg_config", "--pgxs").Output(); err == nil {
-		here := filepath.Join(filepath.Dir(string(bytes.TrimSpace(config))), "../test/isolation/isolationtester")
-		if _, err := os.Stat(here); err == nil {
-			found = append(found, here)
-		}
-	}
-	switch {
-	case len(found) > 0:
-		slices.Sort(found)
-		return found[len(found)-1]
-	case os.Getenv("RACELAB_TEST_REQUIRE") != "":
-		t.Fatal("isolationtester was not found, and RACELAB_TEST_REQUIRE is set: it comes with PostgreSQL's clients")
-	default:
-		t.Skip("skipped, because isolationtester was not found: it comes with PostgreSQL's clients")
-	}
-	return ""
-}
-
 // start starts a private server.
-func start(t *testing.T) racelab.Server {
+func start(t testing.TB) racelab.Server {
 	t.Helper()
 	enginetest.Require(t, postgres.Engine)
 	server, err := postgres.Engine.Start(t.Context(), "")
@@ -66,7 +44,7 @@ func start(t *testing.T) racelab.Server {
 // inWorld lends an empty world.
 func inWorld(t testing.TB, server racelab.Server, use func(racelab.World)) {
 	t.Helper()
-	w, err := server.Open(t.Context(), racelab.Config{})
+	w, err := server.Open(t.Context(), racelab.Config{OwnSettings: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,46 +58,88 @@ func inWorld(t testing.TB, server racelab.Server, use func(racelab.World)) {
 type output struct {
 	Text string
 	OK   bool
+	took time.Duration
 }
+
+// ignoreTime compares outputs.
+var ignoreTime = cmpopts.IgnoreUnexported(output{})
+
+const (
+	patience    = 5 * time.Minute  // much longer than any test takes on a slow machine
+	giveUp      = 20 * time.Second // how long the reference program lets a step wait
+	application = "isolation/test"
+)
 
 func theirs(ctx context.Context, t rapid.TB, program, src string, w racelab.World) output {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	return theirsWithin(ctx, t, program, src, w, giveUp)
+}
+
+func theirsWithin(ctx context.Context, t rapid.TB, program, src string, w racelab.World, limit time.Duration) output {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, w.Address())
-	cmd.Env = append(os.Environ(), "PGTZ=UTC", "PGISOLATIONTIMEOUT=15")
+	cmd.Env = append(os.Environ(), "PGAPPNAME="+application, fmt.Sprint("PGISOLATIONTIMEOUT=", int(limit.Seconds())))
 	cmd.Stdin = bytes.NewReader([]byte(src))
 	var both bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &both, &both
+	started := time.Now()
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	return output{both.String(), err == nil}
+	return output{both.String(), err == nil, time.Since(started)}
 }
 
-func ours(ctx context.Context, t rapid.TB, src string, w racelab.World) output {
+func parse(t rapid.TB, src string) *spec.Spec {
 	t.Helper()
 	s, err := spec.Parse("x.spec", []byte(src))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	return s
+}
+
+func ours(ctx context.Context, t rapid.TB, src string, w racelab.World) output {
+	t.Helper()
+	return oursWithin(ctx, t, src, w, 0)
+}
+
+func oursWithin(ctx context.Context, t rapid.TB, src string, w racelab.World, limit time.Duration) output {
+	t.Helper()
+	s := parse(t, src)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var both bytes.Buffer
-	err = isolation.Run(ctx, s, w, isolation.Options{Out: &both, Err: &both})
+	started := time.Now()
+	err := isolation.Run(ctx, s, w, isolation.Options{Out: &both, Err: &both, Application: application, Timeout: limit})
 	if err != nil && !errors.Is(err, isolation.ErrFailed) {
 		t.Errorf("%v, after\n%s", err, &both)
 	}
-	return output{both.String(), err == nil}
+	return output{both.String(), err == nil, time.Since(started)}
 }
 
 func TestRunPrintsWhatTheReferenceProgramPrints(t *testing.T) {
-	program := reference(t)
-	server := start(t)
-	files, err := filepath.Glob("testdata/*.spec")
+	compareFiles(t, "testdata")
+}
+
+// PostgreSQL's own tests are in its source, in src/test/isolation/specs, and
+// not here: name the folder.
+func TestFilesPrintTheSame(t *testing.T) {
+	folder := os.Getenv("RACELAB_TEST_SPECS")
+	if folder == "" {
+		t.Skip("skipped, because RACELAB_TEST_SPECS names no folder with isolation tests")
+	}
+	compareFiles(t, folder)
+}
+
+func compareFiles(t *testing.T, folder string) {
+	program := enginetest.RequireIsolationTester(t)
+	server, another := start(t), start(t) // roles and prepared transactions outlive a database
+	files, err := filepath.Glob(filepath.Join(folder, "*.spec"))
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no test files: %v", err)
+		t.Fatalf("no test files in %s: %v", folder, err)
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -129,10 +149,11 @@ func TestRunPrintsWhatTheReferenceProgramPrints(t *testing.T) {
 			}
 			var want, got output
 			inWorld(t, server, func(w racelab.World) { want = theirs(t.Context(), t, program, string(src), w) })
-			inWorld(t, server, func(w racelab.World) { got = ours(t.Context(), t, string(src), w) })
-			if diff := cmp.Diff(want, got); diff != "" {
+			inWorld(t, another, func(w racelab.World) { got = ours(t.Context(), t, string(src), w) })
+			if diff := cmp.Diff(want, got, ignoreTime); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
+			t.Logf("%v, and racelab %v", want.took, got.took)
 		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -31,6 +32,13 @@ type Options struct {
 	Out, Err io.Writer
 	// Patience is how long one step may run; 0 is five minutes.
 	Patience time.Duration
+	// Timeout is the reference program's PGISOLATIONTIMEOUT, or 0. With it the
+	// run goes by that program's clock: a step is cancelled after that time,
+	// also one that waits for ever, and the test given up after twice as long.
+	Timeout time.Duration
+	// Application is what sessions call themselves to the server, followed by a
+	// slash and their name: there, the test and its place.
+	Application string
 }
 
 // Run runs a test in an empty world: the permutations it names, or all.
@@ -38,7 +46,7 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Minute
 	}
-	r := &run{spec: s, world: w, Options: o, timeouts: mentionsTimeouts(s)}
+	r := &run{spec: s, world: w, Options: o, timeouts: endsWaits(strings.Join(s.Setups, ";"))}
 	for _, name := range s.Unused() {
 		fmt.Fprintf(r.Err, "unused step name: %s\n", name)
 	}
@@ -57,7 +65,13 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 		if err != nil {
 			return err
 		}
-		r.sessions = append(r.sessions, &session{name: described.Name, conn: c})
+		text := (&spec.Spec{Sessions: []spec.Session{described}}).String()
+		r.sessions = append(r.sessions, &session{name: described.Name, conn: c, timeouts: endsWaits(text)})
+		r.signals = r.signals || strings.Contains(strings.ToLower(text), "_backend")
+		r.timeouts = r.timeouts || strings.Contains(strings.ToLower(text), "idle_")
+	}
+	if err := r.introduce(ctx); err != nil {
+		return err
 	}
 	failed := false
 	err = permutations(s, func(p spec.Permutation) error {
@@ -91,7 +105,10 @@ type run struct {
 	control  racelab.Conn // runs the test's own set-up and teardown
 	sessions []*session
 	waiting  []*running // the steps that were told to wait, in that order
-	timeouts bool       // waits may end by themselves
+	timeouts bool       // anybody's wait may end by itself
+	signals  bool       // sessions may cancel or end each other
+	moved    time.Time  // when a step was last sent, or the server done with one
+	quiet    bool       // nobody moves, as far as is known: who has been told to wait still does
 }
 
 func (r *run) close() error {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
 	"github.com/racelab/racelab/internal/isolation"
 	"github.com/racelab/racelab/internal/spec"
 )
@@ -19,7 +20,7 @@ import (
 // A part of a server's message that says where in the text something is wrong
 // is cut to fit, in ways that depend on what is before and behind.
 func TestPlacesAreShownAsTheReferenceProgramShowsThem(t *testing.T) {
-	program := reference(t)
+	program := enginetest.RequireIsolationTester(t)
 	server := start(t)
 	var src strings.Builder
 	for _, before := range []int{0, 1, 30, 49, 50, 51, 59, 60, 61, 80} {
@@ -32,7 +33,7 @@ func TestPlacesAreShownAsTheReferenceProgramShowsThem(t *testing.T) {
 	var want, got output
 	inWorld(t, server, func(w racelab.World) { want = theirs(t.Context(), t, program, src.String(), w) })
 	inWorld(t, server, func(w racelab.World) { got = ours(t.Context(), t, src.String(), w) })
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, ignoreTime); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -82,6 +83,30 @@ step a1: UPDATE t SET n = 1 WHERE id = 1;
 step a2: UPDATE t SET n = 2; <waiting ...>
 step a3: UPDATE t SET n = 3 WHERE id = 1; <waiting ...>
 racelab: step a2 cannot complete: nobody is left who could end its wait
+`},
+		{"a step that waits, for a session without the timeout that another has", table + `
+session s1 setup { BEGIN; } step a1 { UPDATE t SET n = 1 WHERE id = 1; }
+session s2 step a2 { UPDATE t SET n = 2 WHERE id = 1; } step b2 { SELECT; }
+session s3 step a3 { SET lock_timeout = 100; }
+permutation a1 a3 a2 b2
+`, `Parsed test spec with 3 sessions
+
+starting permutation: a1 a3 a2 b2
+step a1: UPDATE t SET n = 1 WHERE id = 1;
+step a3: SET lock_timeout = 100;
+step a2: UPDATE t SET n = 2 WHERE id = 1; <waiting ...>
+racelab: step b2 cannot run: its session s2 is still in step a2, and nobody is left who could end its wait
+`},
+		{"a prepared transaction, which no session holds", table + `
+session s1 step a1 { BEGIN; UPDATE t SET n = 1; PREPARE TRANSACTION 'p1'; } step c1 { COMMIT PREPARED 'p1'; }
+session s2 step a2 { UPDATE t SET n = 2; }
+permutation a1 a2 c1
+`, `Parsed test spec with 2 sessions
+
+starting permutation: a1 a2 c1
+step a1: BEGIN; UPDATE t SET n = 1; PREPARE TRANSACTION 'p1';
+racelab: step a2 cannot complete: a prepared transaction is in its way, and nobody is left who could end that
+racelab: teardown cannot run: a transaction that was left open is in its way
 `},
 		{"a marker that waits for a session which has nothing to do", `
 session s1 step a1 { SELECT; } step b1 { SELECT; }
@@ -141,8 +166,49 @@ racelab: teardown cannot run: a transaction that was left open is in its way
 					t.Errorf("it took %v", took)
 				}
 			})
-			if diff := cmp.Diff(output{test.want, false}, got); diff != "" {
+			if diff := cmp.Diff(output{Text: test.want}, got, ignoreTime); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// With PGISOLATIONTIMEOUT set what can never go on ends as it does there.
+func TestATimeoutIsTheReferencePrograms(t *testing.T) {
+	program := enginetest.RequireIsolationTester(t)
+	server := start(t)
+	for name, src := range map[string]string{
+		"a step of a session that waits": `
+setup { CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); } teardown { DROP TABLE t; }
+session s1 setup { BEGIN; } step a1 { DELETE FROM t; } step c1 { COMMIT; }
+session s2 setup { BEGIN; } step a2 { SELECT * FROM t FOR UPDATE; } step c2 { ROLLBACK; }
+permutation a1 a2 c2 c1
+permutation a1 c1 a2 c2
+`,
+		"a step that is slow, and says something": `
+session s1 step a1 { DO $$BEGIN RAISE NOTICE 'here'; PERFORM pg_sleep(60); END$$; } step b1 { SELECT 1 AS one; }
+`,
+		"a wait for a prepared transaction": `
+setup { CREATE TABLE t (); } teardown { DROP TABLE t; }
+session s1 step a1 { BEGIN; LOCK t; PREPARE TRANSACTION 'p1'; } step b1 { ROLLBACK PREPARED 'p1'; }
+session s2 step a2 { SELECT FROM t; }
+permutation a1 a2 b1
+`,
+		"markers that wait for each other": `
+session s1 step a1 { SELECT; } step b1 { SELECT; }
+session s2 step a2 { SELECT; }
+permutation a1(*, a2) a2(a1) b1
+`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var want, got output
+			inWorld(t, server, func(w racelab.World) { want = theirsWithin(t.Context(), t, program, src, w, time.Second) })
+			inWorld(t, server, func(w racelab.World) { got = oursWithin(t.Context(), t, src, w, time.Second) })
+			if diff := cmp.Diff(want, got, ignoreTime); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if !strings.Contains(want.Text, " after ") {
+				t.Errorf("the reference program did not run out of time:\n%s", want.Text)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package isolation
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"github.com/racelab/racelab"
@@ -17,6 +18,20 @@ type session struct {
 	// notifications wait for the session's next step to complete.
 	notifications []*racelab.Notification
 	lost          bool // the server has ended the connection
+	timeouts      bool // it sets some, so that its waits may end by themselves
+}
+
+// introduce gives the sessions their names, and asks whether the server ends
+// waits by itself. Other products know neither, which is no failure.
+func (r *run) introduce(ctx context.Context) error {
+	for _, s := range r.sessions {
+		name := strings.ReplaceAll(r.Application+"/"+s.name, "'", "''")
+		_ = s.conn.Text(ctx, "SET application_name = '"+name+"'", func(racelab.Answer) {})
+	}
+	_ = r.control.Text(ctx, "SHOW lock_timeout; SHOW statement_timeout; SHOW idle_in_transaction_session_timeout; SHOW transaction_timeout", func(a racelab.Answer) {
+		r.timeouts = r.timeouts || a.Table != nil && a.Table.Rows[0][0] != "0"
+	})
+	return ctx.Err()
 }
 
 // send starts to run sql. Whoever sends waits for inbox.done before it sends

@@ -45,6 +45,15 @@ func (r *run) finish(ctx context.Context, s *session, next spec.Step) error {
 			continue
 		}
 		// The server is done with it, and only markers are in its way.
+		if r.Timeout > 0 {
+			if took := time.Since(started); took > 2*r.Timeout {
+				return r.timedOut(s.running.Step, took)
+			}
+			if err := pause(ctx, nil, time.Millisecond); err != nil {
+				return err
+			}
+			continue
+		}
 		ends, err := r.ends(ctx, s)
 		if err != nil {
 			return err
@@ -72,7 +81,7 @@ func (r *run) launch(ctx context.Context, s *session, scheduled spec.Scheduled, 
 	}
 	ctx, a.cancel = context.WithCancel(ctx)
 	a.inbox = send(ctx, s.conn, step.SQL)
-	s.running = a
+	s.running, r.quiet, r.moved = a, false, time.Now()
 	return nil
 }
 
@@ -108,29 +117,46 @@ func (r *run) try(ctx context.Context, a *running, m mode) (told bool, err error
 		}
 		return waits()
 	}
-	started := time.Now()
+	started, canceled := time.Now(), false
 	for interval := askFirst; !r.hear(a); interval = min(2*interval, settleLimit) {
+		if m == again && r.quiet {
+			return waits()
+		}
 		if err := pause(ctx, a.inbox.news, interval); err != nil {
 			return false, err
 		}
 		if r.hear(a) {
 			break
 		}
+		took := time.Since(started)
+		if r.Timeout > 0 && took > r.Timeout && !canceled {
+			fmt.Fprintf(r.Out, "isolationtester: canceling step %s after %d seconds\n", a.Step.Name, int(took.Seconds()))
+			a.cancel()
+			canceled = true
+		}
+		if r.Timeout > 0 && took > 2*r.Timeout {
+			return false, r.timedOut(a.Step, took)
+		}
 		blocked, settled, err := r.blocked(ctx, a)
 		switch {
 		case err != nil:
 			return false, err
-		case blocked && m != toTheEnd && (settled || time.Since(started) >= settleLimit):
-			if r.hear(a) { // since it was asked
+		case blocked && m != toTheEnd && (settled || took >= settleLimit):
+			// What it said before it began to wait has been sent, and may still
+			// be on its way through our own process.
+			if err := pause(ctx, nil, askFirst/4); err != nil {
+				return false, err
+			}
+			if r.hear(a) {
 				continue
 			}
 			return waits()
-		case blocked && settled && m == toTheEnd:
+		case blocked && settled && m == toTheEnd && r.Timeout == 0:
 			if ends, err := r.ends(ctx, a.session); err != nil || !ends {
 				return false, cmp.Or[error](err, &stuck{"step " + a.Step.Name, "complete", "nobody is left who could end its wait"})
 			}
 		}
-		if time.Since(started) > r.Patience {
+		if r.Timeout == 0 && took > r.Patience {
 			return false, &stuck{"step " + a.Step.Name, "complete", fmt.Sprintf("it has run for %v", r.Patience)}
 		}
 	}
@@ -147,6 +173,18 @@ func (r *run) try(ctx context.Context, a *running, m mode) (told bool, err error
 	}
 	r.report(a)
 	return true, nil
+}
+
+// timedOut says what the reference program says when its time is over.
+func (r *run) timedOut(step spec.Step, took time.Duration) error {
+	fmt.Fprintf(r.Err, "step %s timed out after %d seconds\nactive steps are:", step.Name, int(took.Seconds()))
+	for _, s := range r.sessions {
+		if s.running != nil {
+			fmt.Fprintf(r.Err, " %s", s.running.Step.Name)
+		}
+	}
+	fmt.Fprintln(r.Err)
+	return ErrFailed
 }
 
 // settle gives a step that is told to wait in any case the time to get where it
@@ -215,6 +253,7 @@ func (r *run) hear(a *running) bool {
 		}
 	}
 	if a.done {
+		r.quiet, r.moved = false, time.Now() // it may have freed somebody
 		r.hearBehind(a)
 	}
 	return a.done

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +19,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/engine/enginetest"
 	"github.com/racelab/racelab/engine/postgres"
 	"github.com/racelab/racelab/internal/dsn"
 	"github.com/racelab/racelab/internal/explore"
@@ -48,7 +47,10 @@ func BenchmarkTwoByFour(b *testing.B) {
 				worlds = append(worlds, w)
 				bares = append(bares, newBareLoop(b, e, w).run)
 			}
-			tester := isolationTester(e)
+			tester := ""
+			if e.Name == postgres.Engine.Name {
+				tester = enginetest.IsolationTester()
+			}
 			var our1, our2, bare1, bare2, theirs stopwatch
 			for b.Loop() {
 				our1.time(func() { runAll(b, schedules, ours[:1]) })
@@ -177,10 +179,7 @@ func (l bareLoop) run(schedule racelab.Schedule) error {
 // tester has to be told which: in each of the other 20 it waits for its
 // timeout, which is six minutes.
 func BenchmarkSameRow(b *testing.B) {
-	tester := isolationTester(postgres.Engine)
-	if tester == "" {
-		b.Skip("skipped, because PostgreSQL's isolation tester is not there")
-	}
+	tester := enginetest.RequireIsolationTester(b)
 	sameRow := twoByFour
 	sameRow.Cast = []racelab.Role{twoByFour.Cast[0], twoByFour.Cast[0]}
 	server, cells, schedules := openCells(b, postgres.Engine, &sameRow, 1)
@@ -222,10 +221,7 @@ step SESSION4 { COMMIT; }
 // opening of a database in it, and again without (warm). Of the 34,650 orders
 // of three sessions the tester runs every 35th, and its time is multiplied.
 func BenchmarkDecide(b *testing.B) {
-	tester := isolationTester(postgres.Engine)
-	if tester == "" {
-		b.Skip("skipped, because PostgreSQL's isolation tester is not there")
-	}
+	tester := enginetest.RequireIsolationTester(b)
 	for _, c := range []struct {
 		name  string
 		rows  []int
@@ -302,21 +298,6 @@ func orders(steps []int) []racelab.Schedule {
 	}
 	extend(nil, make([]int, len(steps)))
 	return all
-}
-
-// isolationTester finds PostgreSQL's own, "" if it is not there or is for
-// another engine.
-func isolationTester(e racelab.Engine) string {
-	if e.Name != "postgres" {
-		return ""
-	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/lib/pgxs/src/test/isolation/isolationtester")
-	for _, path := range found {
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	return ""
 }
 
 func runTester(b *testing.B, tester, address string, rows []int, schedules []racelab.Schedule) {
