@@ -19,6 +19,10 @@ type ConnID string
 // Letter returns the name of session i, counted from 0: A to Z, then AA, AB and
 // so on, never with a digit, so that A1 is always a step.
 func Letter(i int) SessionID {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	if i < len(letters) {
+		return SessionID(letters[i : i+1]) // asked for in every run
+	}
 	name := ""
 	for i++; i > 0; i = (i - 1) / 26 {
 		name = string(rune('A'+(i-1)%26)) + name
