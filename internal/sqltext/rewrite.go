@@ -43,6 +43,38 @@ func WithLock(text string) (string, bool) {
 	return strings.TrimRight(strings.TrimSpace(text), ";") + " FOR UPDATE", from
 }
 
+// WithoutLevel returns statements of which those that begin a transaction ask
+// for no isolation level, and whether one has asked.
+func WithoutLevel(text string) (string, bool) {
+	tokens := Tokens(text)
+	begins := false
+	for i, t := range tokens {
+		if i == 0 || tokens[i-1].Text == ";" {
+			begins = t.Is("BEGIN") || t.Is("START")
+		}
+		last := i + 2
+		if !begins || !t.Is("ISOLATION") || last >= len(tokens) || !tokens[i+1].Is("LEVEL") {
+			continue
+		}
+		if !tokens[last].Is("SERIALIZABLE") {
+			last++ // READ COMMITTED and the like
+		}
+		if last >= len(tokens) {
+			break
+		}
+		from, to := t.At, tokens[last].At+len(tokens[last].Text)
+		switch {
+		case last+1 < len(tokens) && tokens[last+1].Text == ",":
+			to = tokens[last+1].At + 1
+		case tokens[i-1].Text == ",":
+			from = tokens[i-1].At
+		}
+		text, _ = WithoutLevel(strings.TrimSpace(text[:from]) + text[to:]) // there may be more
+		return strings.TrimSpace(text), true
+	}
+	return text, false
+}
+
 // WithoutUnique returns a statement that makes a table or an index without its
 // n-th UNIQUE, counted from 0, and whether there is one.
 func WithoutUnique(text string, n int) (string, bool) {

@@ -30,6 +30,22 @@ func TestRewriting(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
+		"BEGIN ISOLATION LEVEL REPEATABLE READ":                         "BEGIN",
+		"begin isolation level serializable;":                           "begin;",
+		"START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY":   "START TRANSACTION READ ONLY",
+		"BEGIN TRANSACTION READ ONLY, ISOLATION LEVEL READ UNCOMMITTED": "BEGIN TRANSACTION READ ONLY",
+		"BEGIN":                                        "",
+		"BEGIN ISOLATION LEVEL":                        "",
+		"BEGIN ISOLATION LEVEL READ":                   "",
+		"SELECT 1 AS isolation, level FROM t":          "",
+		"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE": "",
+	} {
+		got, ok := WithoutLevel(text)
+		if ok != (want != "") || ok && got != want {
+			t.Errorf("%q without its level: %q, %v", text, got, ok)
+		}
+	}
+	for text, want := range map[string]string{
 		"CREATE TABLE t (a INTEGER UNIQUE, b INTEGER)":         "CREATE TABLE t (a INTEGER , b INTEGER)",
 		"CREATE TABLE t (a INTEGER, UNIQUE (a, b), c INTEGER)": "CREATE TABLE t (a INTEGER, c INTEGER)",
 		"CREATE TABLE t (a INTEGER, CONSTRAINT k UNIQUE (a))":  "CREATE TABLE t (a INTEGER)",

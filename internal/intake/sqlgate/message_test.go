@@ -96,3 +96,23 @@ func TestAConnectionThatIsForOneRunIsNotReused(t *testing.T) {
 		t.Errorf("connections %v: want two", g.ids)
 	}
 }
+
+// SQLite knows no level in a BEGIN, so that one which is left there fails.
+func TestALevelOfWhichNothingIsLeft(t *testing.T) {
+	for _, plain := range []bool{false, true} {
+		i := intake(t)
+		i.PlainLevel = plain
+		db := i.DB(&log{})
+		defer db.Close()
+		conn, err := db.Conn(t.Context())
+		must(t, err)
+		_, err = conn.ExecContext(t.Context(), "BEGIN ISOLATION LEVEL SERIALIZABLE")
+		if (err == nil) != plain {
+			t.Errorf("with plain levels %v, BEGIN gives %v", plain, err)
+		}
+		if _, err = send(t, conn, "ROLLBACK; BEGIN ISOLATION LEVEL SERIALIZABLE; ROLLBACK"); plain && err != nil {
+			t.Error(err)
+		}
+		must(t, conn.Close())
+	}
+}

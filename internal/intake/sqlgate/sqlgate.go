@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/racelab/racelab"
+	"github.com/racelab/racelab/internal/sqltext"
 )
 
 // An Intake is one session's way into a world. Its physical connections
@@ -95,6 +96,9 @@ func (i *Intake) Close() error {
 }
 
 func (i *Intake) rewrite(text string) string {
+	if i.PlainLevel {
+		text, _ = sqltext.WithoutLevel(text)
+	}
 	if i.Rewrite == nil {
 		return text
 	}
