@@ -168,9 +168,9 @@ func drawSpec(t *rapid.T) *spec.Spec {
 			session.Name += fmt.Sprint(i)
 		}
 		number := strings.NewReplacer("#", fmt.Sprint(i+1))
-		setup := "SET deadlock_timeout = " + map[bool][]string{false: {"'1s'", "'2s'", "'3s'"}, true: {"'60s'", "'100ms'"}}[shape == "deadlock"][i]
+		setup := "SET deadlock_timeout = " + map[bool][]string{false: {"'1s'", "'2s'", "'3s'"}, true: {"'60s'", "'500ms'"}}[shape == "deadlock"][i]
 		if shape == "timeout" && i == 1 {
-			setup += "; SET lock_timeout = '200ms'" // here: a rollback does not take it back
+			setup += "; SET lock_timeout = '500ms'" // here: a rollback does not take it back
 		}
 		if often("in a transaction", 30) {
 			setup += "; " + pick("begin", "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN ISOLATION LEVEL SERIALIZABLE")
