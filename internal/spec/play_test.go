@@ -89,6 +89,12 @@ var files = []played{
 	{name: "a message that fails is undone as a whole",
 		src:      account + "session s1 step w { UPDATE account SET n = 5 WHERE id = 1; INSERT INTO account VALUES (1, 1); } session s2 step r { SELECT sum(n) AS n FROM account; }",
 		verdicts: map[string]string{"postgres": "holds"}, says: "w unique-violation", never: "n=5"},
+	{name: "what a trigger sets ends with its run",
+		src: `setup { CREATE TABLE t (n INTEGER); CREATE SEQUENCE s CACHE 5;
+				CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.n := NEW.n + coalesce(nullif(current_setting('my.x', true), ''), '0')::int; PERFORM set_config('my.x', '7', false); RETURN NEW; END $$;
+				CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f(); }
+			session s1 step a { INSERT INTO t VALUES (nextval('s')); } session s2 step r { SELECT count(*) AS k FROM t; }`,
+		verdicts: map[string]string{"postgres": "holds"}, says: "t {n=1}", never: "n=7"},
 	{name: "a connection that is lost",
 		src:      account + both("step b? { BEGIN; } step w? { UPDATE account SET n = n + 1 WHERE id = 1; } step c? { COMMIT; }"),
 		faults:   1,

@@ -53,6 +53,7 @@ func TestWhatAStatementLeaves(t *testing.T) {
 		"LOCK TABLES t WRITE":                                              racelab.InConns,
 		"LISTEN a":                                                         racelab.InConns,
 		"SELECT pg_advisory_lock(1)":                                       racelab.InConns,
+		"SELECT @x := n FROM t":                                            racelab.InConns,
 		`SELECT "pg_advisory_lock"(1)`:                                     racelab.InConns,
 		"UPDATE t SET n = f(n)":                                            racelab.InConns,
 		"CREATE TEMP TABLE x (n int)":                                      racelab.InConns,
@@ -70,13 +71,16 @@ func TestWhatAStatementLeaves(t *testing.T) {
 	}
 	for text, want := range map[string]racelab.Remainder{
 		"CREATE TABLE t (n int); DROP TABLE t":                                                                  racelab.Nothing,
-		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'":                                            racelab.Nothing,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'":                                            racelab.InConns,
 		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE x; END'":                            racelab.InSchema,
 		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $a$ DROP TABLE t $a$":                                  racelab.InSchema,
 		"CREATE PROCEDURE p() BEGIN CREATE TABLE t (n INT); END":                                                racelab.InSchema,
-		"CREATE FUNCTION f() RETURNS trigger AS $$ $$; CREATE TRIGGER g AFTER UPDATE ON t EXECUTE FUNCTION f()": racelab.Nothing,
+		"CREATE FUNCTION f() RETURNS trigger AS $$ $$; CREATE TRIGGER g AFTER UPDATE ON t EXECUTE FUNCTION f()": racelab.InConns,
+		"CREATE TRIGGER g AFTER UPDATE ON t FOR EACH ROW SET @x = 1":                                            racelab.InConns,
+		"CREATE SEQUENCE s":          racelab.Nothing,
+		"CREATE SEQUENCE s CACHE 10": racelab.InConns,
 	} {
-		if got := inRoutines([]string{text}); got != want {
+		if got := inSetups([]string{text}); got != want {
 			t.Errorf("%s leaves %d, want %d", text, got, want)
 		}
 	}

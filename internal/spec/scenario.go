@@ -41,7 +41,7 @@ func (s *Spec) Play(name, strategy string, program Program) (*Played, error) {
 		}
 		p.Invariants = append(p.Invariants, racelab.Invariant{Name: called, Query: claim.Query})
 	}
-	p.Leaves = inRoutines(s.Setups)
+	p.Leaves = inSetups(s.Setups)
 	p.changing = p.Leaves == racelab.InSchema
 	for i, session := range program.Sessions {
 		messages := session.messages()
