@@ -109,7 +109,8 @@ func (c *call) one(ctx context.Context, step, text string, kind kindOfStatement)
 }
 
 // batch sends several statements as one message. The server does them in order
-// until one fails.
+// until one fails. Where no transaction is open they are one, which a BEGIN among
+// them makes the session's: https://www.postgresql.org/docs/current/protocol-flow.html
 func (c *call) batch(ctx context.Context, m message) error {
 	var gave []racelab.Table
 	var err error
@@ -122,31 +123,33 @@ func (c *call) batch(ctx context.Context, m message) error {
 	if err == nil {
 		err = raw
 	}
-	single := c.single(m)
-	if single && err != nil {
-		gave = nil
+	if err != nil { // the end of a transaction of its own is part of the last statement
+		gave = gave[:min(len(gave), len(m.statements)-1)]
 	}
+	own := false // the open transaction is the message's own, which ends with it
 	for i, statement := range m.statements {
-		shown := racelab.Table{Name: m.step}
+		if !c.open {
+			c.open, own = true, true
+		}
+		kind := kindOf(sqltext.Words(statement))
+		own = own && kind != beginning && kind != committing && kind != rollingBack
+		shown, failed := racelab.Table{Name: m.step}, error(nil)
 		if i < len(gave) {
 			shown.Columns, shown.Rows = gave[i].Columns, gave[i].Rows
-		} else if err != nil {
-			return c.note(ctx, m.step, statement, kindOf(sqltext.Words(statement)), shown, err)
+		} else {
+			failed = err
 		}
-		if err := c.note(ctx, m.step, statement, kindOf(sqltext.Words(statement)), shown, nil); err != nil {
-			return err
+		if lost := c.note(ctx, m.step, statement, kind, shown, failed); lost != nil {
+			return lost
+		}
+		if failed != nil {
+			break
 		}
 	}
+	if own {
+		c.commit()
+	}
 	return nil
-}
-
-// single reports whether a message is a transaction of its own: it fails as a
-// whole.
-func (c *call) single(m message) bool {
-	return !c.open && !slices.ContainsFunc(m.statements, func(s string) bool {
-		k := kindOf(sqltext.Words(s))
-		return k == beginning || k == committing || k == rollingBack
-	})
 }
 
 // note keeps what a statement came to.

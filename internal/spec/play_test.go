@@ -95,6 +95,13 @@ var files = []played{
 				CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f(); }
 			session s1 step a { INSERT INTO t VALUES (nextval('s')); } session s2 step r { SELECT count(*) AS k FROM t; }`,
 		verdicts: map[string]string{"postgres": "holds"}, says: "t {n=1}", never: "n=7"},
+	{name: "what a message has shown counts only if its own transaction is committed",
+		src: `setup { CREATE TABLE t (n INTEGER, UNIQUE (n) DEFERRABLE INITIALLY DEFERRED); CREATE TABLE u (n INTEGER); }
+			session s1 step w { BEGIN; COMMIT; INSERT INTO t VALUES (5) RETURNING n; SELECT count(*) AS k FROM u; } session s2 step x { INSERT INTO t VALUES (5); }`,
+		verdicts: map[string]string{"postgres": "holds"}, says: "A.1 ok (w unique-violation)", never: "n='5'; w unique"},
+	{name: "a message's own transaction becomes the session's by a BEGIN",
+		src:      account + "session s1 step a { SELECT n FROM account WHERE id = 1; BEGIN; SELECT n FROM account WHERE id = 1; } step b { ROLLBACK; } session s2 step w { UPDATE account SET n = 1 WHERE id = 1; }",
+		verdicts: map[string]string{"postgres": "holds"}, never: "(a n="},
 	{name: "a connection that is lost",
 		src:      account + both("step b? { BEGIN; } step w? { UPDATE account SET n = n + 1 WHERE id = 1; } step c? { COMMIT; }"),
 		faults:   1,
