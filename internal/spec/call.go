@@ -3,7 +3,6 @@ package spec
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"strings"
 
 	"github.com/racelab/racelab"
@@ -192,46 +191,4 @@ func (c *call) note(ctx context.Context, step, text string, kind kindOfStatement
 		}
 	}
 	return nil
-}
-
-// labelled is a result, which the history has too, brought into an order that
-// depends on its values, and with the keys marked that the database has made up.
-func (p *Played) labelled(t racelab.Table, text string) racelab.Table {
-	rows := make([][]racelab.Value, len(t.Rows))
-	for i, row := range t.Rows {
-		rows[i] = slices.Clone(row)
-	}
-	t.Rows = rows
-	tokens := sqltext.Words(text)
-	has := func(word string) bool {
-		return slices.ContainsFunc(tokens, func(t sqltext.Token) bool { return strings.EqualFold(t.Inside(), word) })
-	}
-	for j, column := range t.Columns {
-		for _, of := range *p.generated.Load() {
-			table, key, _ := strings.Cut(of, ".")
-			if strings.EqualFold(column, key) && has(table) {
-				for _, row := range t.Rows {
-					if row[j] != nil {
-						row[j] = racelab.Key{Of: of, Value: row[j]}
-					}
-				}
-			}
-		}
-	}
-	if has("ORDER") {
-		return t
-	}
-	slices.SortStableFunc(t.Rows, func(a, b []racelab.Value) int { return strings.Compare(withoutKeys(a), withoutKeys(b)) })
-	return t
-}
-
-func withoutKeys(row []racelab.Value) string {
-	var b strings.Builder
-	for _, v := range row {
-		if _, ok := v.(racelab.Key); !ok {
-			b.WriteString(textOf(v))
-		}
-		b.WriteByte(0)
-	}
-	return b.String()
 }
