@@ -65,7 +65,7 @@ func routines(setups []string) (all [][]sqltext.Token) {
 			if words[0].Is("CREATE") && slices.ContainsFunc(words, func(t sqltext.Token) bool {
 				return t.Is("FUNCTION") || t.Is("PROCEDURE") || t.Is("TRIGGER") || t.Is("RULE")
 			}) {
-				inside(words)
+				inside(words[1:])
 			}
 		}
 	}

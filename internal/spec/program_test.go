@@ -77,6 +77,7 @@ func TestWhatAStatementLeaves(t *testing.T) {
 		"CREATE PROCEDURE p() BEGIN CREATE TABLE t (n INT); END":                                                racelab.InSchema,
 		"CREATE FUNCTION f() RETURNS trigger AS $$ $$; CREATE TRIGGER g AFTER UPDATE ON t EXECUTE FUNCTION f()": racelab.InConns,
 		"CREATE TRIGGER g AFTER UPDATE ON t FOR EACH ROW SET @x = 1":                                            racelab.InConns,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE t (n int); DROP TABLE t":      racelab.InConns,
 		"CREATE SEQUENCE s":          racelab.Nothing,
 		"CREATE SEQUENCE s CACHE 10": racelab.InConns,
 	} {

@@ -87,34 +87,20 @@ func leavings(tokens []sqltext.Token) racelab.Remainder {
 // statement that uses them does not say so. A routine may change a setting, and
 // a connection keeps numbers of a sequence that has a cache.
 func inSetups(setups []string) racelab.Remainder {
-	inside := false
-	var look func(text string) racelab.Remainder
-	look = func(text string) racelab.Remainder {
-		leaves := racelab.Nothing
-		tokens := sqltext.Words(text)
+	leaves := racelab.Nothing
+	for _, text := range setups {
+		if slices.ContainsFunc(sqltext.Words(text), func(t sqltext.Token) bool { return t.Is("CACHE") }) {
+			leaves = racelab.InConns
+		}
+	}
+	for _, tokens := range routines(setups) {
+		leaves = racelab.InConns
 		for i, t := range tokens {
-			next := func(keywords ...string) bool {
-				return i+1 < len(tokens) && slices.ContainsFunc(keywords, tokens[i+1].Is)
-			}
-			switch {
-			case t.Kind == sqltext.String && inside:
-				leaves = max(leaves, look(t.Inside()))
-			case t.Is("FUNCTION"), t.Is("PROCEDURE"):
-				inside = true
-				leaves = max(leaves, racelab.InConns)
-			case t.Is("TRIGGER"), t.Is("CACHE"):
-				leaves = max(leaves, racelab.InConns)
-			case !inside:
-			case t.Is("ALTER"), t.Is("DROP"), t.Is("EXECUTE") && !next("FUNCTION", "PROCEDURE"),
-				t.Is("CREATE") && !next("FUNCTION", "PROCEDURE", "TRIGGER", "OR"):
+			calls := i+1 < len(tokens) && (tokens[i+1].Is("FUNCTION") || tokens[i+1].Is("PROCEDURE")) // a trigger's
+			if t.Is("ALTER") || t.Is("DROP") || t.Is("CREATE") || t.Is("EXECUTE") && !calls {
 				return racelab.InSchema
 			}
 		}
-		return leaves
-	}
-	leaves := racelab.Nothing
-	for _, text := range setups {
-		leaves = max(leaves, look(text))
 	}
 	return leaves
 }
