@@ -3,7 +3,6 @@ package spec
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"strings"
 
 	"github.com/racelab/racelab"
@@ -109,7 +108,8 @@ func (c *call) one(ctx context.Context, step, text string, kind kindOfStatement)
 }
 
 // batch sends several statements as one message. The server does them in order
-// until one fails.
+// until one fails. Where no transaction is open they are one, which a BEGIN among
+// them makes the session's: https://www.postgresql.org/docs/current/protocol-flow.html
 func (c *call) batch(ctx context.Context, m message) error {
 	var gave []racelab.Table
 	var err error
@@ -122,31 +122,33 @@ func (c *call) batch(ctx context.Context, m message) error {
 	if err == nil {
 		err = raw
 	}
-	single := c.single(m)
-	if single && err != nil {
-		gave = nil
+	if err != nil { // the end of a transaction of its own is part of the last statement
+		gave = gave[:min(len(gave), len(m.statements)-1)]
 	}
+	own := false // the open transaction is the message's own, which ends with it
 	for i, statement := range m.statements {
-		shown := racelab.Table{Name: m.step}
+		if !c.open {
+			c.open, own = true, true
+		}
+		kind := kindOf(sqltext.Words(statement))
+		own = own && kind != beginning && kind != committing && kind != rollingBack
+		shown, failed := racelab.Table{Name: m.step}, error(nil)
 		if i < len(gave) {
 			shown.Columns, shown.Rows = gave[i].Columns, gave[i].Rows
-		} else if err != nil {
-			return c.note(ctx, m.step, statement, kindOf(sqltext.Words(statement)), shown, err)
+		} else {
+			failed = err
 		}
-		if err := c.note(ctx, m.step, statement, kindOf(sqltext.Words(statement)), shown, nil); err != nil {
-			return err
+		if lost := c.note(ctx, m.step, statement, kind, shown, failed); lost != nil {
+			return lost
+		}
+		if failed != nil {
+			break
 		}
 	}
+	if own {
+		c.commit()
+	}
 	return nil
-}
-
-// single reports whether a message is a transaction of its own: it fails as a
-// whole.
-func (c *call) single(m message) bool {
-	return !c.open && !slices.ContainsFunc(m.statements, func(s string) bool {
-		k := kindOf(sqltext.Words(s))
-		return k == beginning || k == committing || k == rollingBack
-	})
 }
 
 // note keeps what a statement came to.
@@ -189,46 +191,4 @@ func (c *call) note(ctx context.Context, step, text string, kind kindOfStatement
 		}
 	}
 	return nil
-}
-
-// labelled is a result, which the history has too, brought into an order that
-// depends on its values, and with the keys marked that the database has made up.
-func (p *Played) labelled(t racelab.Table, text string) racelab.Table {
-	rows := make([][]racelab.Value, len(t.Rows))
-	for i, row := range t.Rows {
-		rows[i] = slices.Clone(row)
-	}
-	t.Rows = rows
-	tokens := sqltext.Words(text)
-	has := func(word string) bool {
-		return slices.ContainsFunc(tokens, func(t sqltext.Token) bool { return strings.EqualFold(t.Inside(), word) })
-	}
-	for j, column := range t.Columns {
-		for _, of := range *p.generated.Load() {
-			table, key, _ := strings.Cut(of, ".")
-			if strings.EqualFold(column, key) && has(table) {
-				for _, row := range t.Rows {
-					if row[j] != nil {
-						row[j] = racelab.Key{Of: of, Value: row[j]}
-					}
-				}
-			}
-		}
-	}
-	if has("ORDER") {
-		return t
-	}
-	slices.SortStableFunc(t.Rows, func(a, b []racelab.Value) int { return strings.Compare(withoutKeys(a), withoutKeys(b)) })
-	return t
-}
-
-func withoutKeys(row []racelab.Value) string {
-	var b strings.Builder
-	for _, v := range row {
-		if _, ok := v.(racelab.Key); !ok {
-			b.WriteString(textOf(v))
-		}
-		b.WriteByte(0)
-	}
-	return b.String()
 }

@@ -53,6 +53,7 @@ func TestWhatAStatementLeaves(t *testing.T) {
 		"LOCK TABLES t WRITE":                                              racelab.InConns,
 		"LISTEN a":                                                         racelab.InConns,
 		"SELECT pg_advisory_lock(1)":                                       racelab.InConns,
+		"SELECT @x := n FROM t":                                            racelab.InConns,
 		`SELECT "pg_advisory_lock"(1)`:                                     racelab.InConns,
 		"UPDATE t SET n = f(n)":                                            racelab.InConns,
 		"CREATE TEMP TABLE x (n int)":                                      racelab.InConns,
@@ -70,13 +71,17 @@ func TestWhatAStatementLeaves(t *testing.T) {
 	}
 	for text, want := range map[string]racelab.Remainder{
 		"CREATE TABLE t (n int); DROP TABLE t":                                                                  racelab.Nothing,
-		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'":                                            racelab.Nothing,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'":                                            racelab.InConns,
 		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE x; END'":                            racelab.InSchema,
 		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $a$ DROP TABLE t $a$":                                  racelab.InSchema,
 		"CREATE PROCEDURE p() BEGIN CREATE TABLE t (n INT); END":                                                racelab.InSchema,
-		"CREATE FUNCTION f() RETURNS trigger AS $$ $$; CREATE TRIGGER g AFTER UPDATE ON t EXECUTE FUNCTION f()": racelab.Nothing,
+		"CREATE FUNCTION f() RETURNS trigger AS $$ $$; CREATE TRIGGER g AFTER UPDATE ON t EXECUTE FUNCTION f()": racelab.InConns,
+		"CREATE TRIGGER g AFTER UPDATE ON t FOR EACH ROW SET @x = 1":                                            racelab.InConns,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE t (n int); DROP TABLE t":      racelab.InConns,
+		"CREATE SEQUENCE s":          racelab.Nothing,
+		"CREATE SEQUENCE s CACHE 10": racelab.InConns,
 	} {
-		if got := inRoutines([]string{text}); got != want {
+		if got := inSetups([]string{text}); got != want {
 			t.Errorf("%s leaves %d, want %d", text, got, want)
 		}
 	}
@@ -112,14 +117,35 @@ func TestAColumnThatStepsFillIsNotMadeUp(t *testing.T) {
 		{Name: "u", References: []racelab.Reference{{Columns: []string{"tid"}, Table: "t", To: []string{"id"}}}},
 	}}
 	for step, want := range map[string]bool{
-		"INSERT INTO t (n) VALUES (1)":               true,
-		"INSERT INTO t VALUES (DEFAULT, 1)":          true,
-		"SELECT id FROM t":                           true,
-		"INSERT INTO u (id, tid) VALUES (1, 1)":      true,
-		"INSERT INTO t VALUES (1, 1)":                false,
-		"INSERT INTO public.t (n, ID) VALUES (1, 1)": false,
+		"INSERT INTO t (n) VALUES (1)":                                                          true,
+		"INSERT INTO t VALUES (DEFAULT, 1)":                                                     true,
+		"SELECT id FROM t":                                                                      true,
+		"INSERT INTO u (id, tid) VALUES (1, 1)":                                                 true,
+		"INSERT INTO t VALUES (1, 1)":                                                           false,
+		"INSERT INTO public.t (n, ID) VALUES (1, 1)":                                            false,
+		"INSERT INTO t DEFAULT VALUES":                                                          true,
+		"INSERT INTO t VALUES (DEFAULT, 1), (7, 2)":                                             false,
+		"INSERT INTO t VALUES (7, DEFAULT)":                                                     false,
+		"INSERT INTO t SELECT 7, 1":                                                             false,
+		"INSERT INTO t (SELECT 7, 1)":                                                           false,
+		"INSERT t VALUES (7, 1)":                                                                false,
+		"INSERT INTO t (n) VALUES (1) ON CONFLICT (id) DO UPDATE SET n = 2":                     true,
+		"INSERT INTO t (n) VALUES (1) ON CONFLICT (n) DO UPDATE SET n = 2, id = 7":              false,
+		"WITH w AS (INSERT INTO u VALUES (1) RETURNING id) INSERT INTO t (id) SELECT id FROM w": false,
+		"UPDATE t SET n = (SELECT max(id) FROM t), m = id + 1 WHERE id = 1":                     true,
+		"UPDATE t SET id = id + 10":                                                             false,
+		"UPDATE t SET (n, id) = (1, 2)":                                                         false,
+		"UPDATE t SET n = 1, t.id = 7 WHERE id = 1":                                             false,
+		"SELECT f(); } setup { CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ INSERT INTO t (n) VALUES (1) RETURNING n $$;": true,
+		"SELECT f(); } setup { CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ INSERT INTO t VALUES (1, 2) RETURNING n $$;":  false,
+		"SELECT 1; } setup { CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.id := 7; RETURN NEW; END $$;": false,
+		"SELECT 1; } setup { INSERT INTO t (id, n) VALUES (1, 0);":                                                              true,
 	} {
-		s, err := Parse("x.spec", []byte("session s step a { "+step+" }"))
+		step, setup, _ := strings.Cut(step, "}")
+		if setup != "" {
+			setup += "}\n"
+		}
+		s, err := Parse("x.spec", []byte(setup+"session s step a { "+step+" }"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,6 +156,30 @@ func TestAColumnThatStepsFillIsNotMadeUp(t *testing.T) {
 		generated, references := p.Whole(schema)
 		if (len(generated) == 1) != want || (references["u.tid"] == "t.id") != want {
 			t.Errorf("%s: made up are %v, %v", step, generated, references)
+		}
+	}
+}
+
+func TestAResultHoldsKeysOnlyWhereTheirColumnIsMeant(t *testing.T) {
+	p := &Played{}
+	p.schema.Store(&racelab.Schema{Tables: []racelab.TableSchema{
+		{Name: "t", Integers: []string{"id", "n"}, Generated: []string{"id"}},
+		{Name: "u", Integers: []string{"id", "tid"}},
+		{Name: "w", Integers: []string{"wid"}, Generated: []string{"wid"}},
+	}})
+	for text, want := range map[string]string{
+		"SELECT id FROM t WHERE id = 1 AND (id = 2)": "t.id",
+		"SELECT t.id, wid FROM t, w ORDER BY id":     "t.id",
+		"SELECT * FROM t":                            "t.id",
+		"INSERT INTO t (n) VALUES (1) RETURNING id":  "t.id",
+		"SELECT n AS id FROM t":                      "",
+		"SELECT n id FROM t":                         "",
+		"SELECT max(n) id FROM t":                    "",
+		"SELECT u.id FROM u, t WHERE t.n = 1":        "",
+		"SELECT id FROM u":                           "",
+	} {
+		if got := p.keyOf(sqltext.Words(text), "id"); got != want {
+			t.Errorf("%s: keys of %q, want %q", text, got, want)
 		}
 	}
 }

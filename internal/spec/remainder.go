@@ -76,39 +76,33 @@ func leavings(tokens []sqltext.Token) racelab.Remainder {
 		case t.Text == "(" && tokens[i].Kind <= sqltext.Name && !(i > 0 && tokens[i-1].Is("INTO")) &&
 			(tokens[i].Kind == sqltext.Name || !harmless[strings.ToUpper(tokens[i].Text)]):
 			leaves = racelab.InConns // a function may take a lock, or change a setting
+		case t.Text == "@":
+			leaves = racelab.InConns // MySQL's variables are set in passing
 		}
 	}
 	return leaves
 }
 
-// inRoutines says what the functions and procedures of a set-up may leave: a
-// statement that calls them does not say so.
-func inRoutines(setups []string) racelab.Remainder {
-	inside := false
-	var look func(text string) bool
-	look = func(text string) bool {
-		tokens := sqltext.Words(text)
+// inSetups says what the objects of a set-up may leave when they are used: a
+// statement that uses them does not say so. A routine may change a setting, and
+// a connection keeps numbers of a sequence that has a cache.
+func inSetups(setups []string) racelab.Remainder {
+	leaves := racelab.Nothing
+	for _, text := range setups {
+		if slices.ContainsFunc(sqltext.Words(text), func(t sqltext.Token) bool { return t.Is("CACHE") }) {
+			leaves = racelab.InConns
+		}
+	}
+	for _, tokens := range routines(setups) {
+		leaves = racelab.InConns
 		for i, t := range tokens {
-			next := func(keywords ...string) bool {
-				return i+1 < len(tokens) && slices.ContainsFunc(keywords, tokens[i+1].Is)
-			}
-			switch {
-			case t.Kind == sqltext.String && inside && look(t.Inside()):
-				return true
-			case t.Is("FUNCTION"), t.Is("PROCEDURE"):
-				inside = true
-			case !inside:
-			case t.Is("ALTER"), t.Is("DROP"), t.Is("EXECUTE") && !next("FUNCTION", "PROCEDURE"),
-				t.Is("CREATE") && !next("FUNCTION", "PROCEDURE", "TRIGGER", "OR"):
-				return true
+			calls := i+1 < len(tokens) && (tokens[i+1].Is("FUNCTION") || tokens[i+1].Is("PROCEDURE")) // a trigger's
+			if t.Is("ALTER") || t.Is("DROP") || t.Is("CREATE") || t.Is("EXECUTE") && !calls {
+				return racelab.InSchema
 			}
 		}
-		return false
 	}
-	if slices.ContainsFunc(setups, look) {
-		return racelab.InSchema
-	}
-	return racelab.Nothing
+	return leaves
 }
 
 // followable refuses what would make it unclear which transaction a statement is

@@ -2,8 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/racelab/racelab"
@@ -16,15 +14,16 @@ import (
 // reset.
 type Played struct {
 	*racelab.Scenario
-	Program   Program
-	generated atomic.Pointer[[]string] // the columns of the schema that the database makes up
-	refusals  refusals
-	changing  bool // what a statement means may depend on when it runs
+	Program  Program
+	routines [][]sqltext.Token              // what the set-up's may do, a list of tokens for each
+	schema   atomic.Pointer[racelab.Schema] // as learned: Generated is without columns that hold data
+	refusals refusals
+	changing bool // what a statement means may depend on when it runs
 }
 
 // Play makes a scenario of one of the file's programs, with one strategy.
 func (s *Spec) Play(name, strategy string, program Program) (*Played, error) {
-	p := &Played{Program: program}
+	p := &Played{Program: program, routines: routines(s.Setups)}
 	p.Scenario = &racelab.Scenario{
 		Name:    name,
 		Summary: "a spec file: " + program.String(),
@@ -41,7 +40,7 @@ func (s *Spec) Play(name, strategy string, program Program) (*Played, error) {
 		}
 		p.Invariants = append(p.Invariants, racelab.Invariant{Name: called, Query: claim.Query})
 	}
-	p.Leaves = inRoutines(s.Setups)
+	p.Leaves = inSetups(s.Setups)
 	p.changing = p.Leaves == racelab.InSchema
 	for i, session := range program.Sessions {
 		messages := session.messages()
@@ -62,59 +61,6 @@ func (s *Spec) Play(name, strategy string, program Program) (*Played, error) {
 		p.Strategies[0].Body[role.Name] = p.body(messages)
 	}
 	return p, nil
-}
-
-// learn reads from a schema which columns the database makes up, and who refers
-// to them. One to which a step gives values of its own is data.
-func (p *Played) learn(schema racelab.Schema) (generated []string, references map[string]string) {
-	references = map[string]string{}
-	for _, t := range schema.Tables {
-		for _, column := range t.Generated {
-			if !p.gives(t.Name, column) {
-				generated = append(generated, t.Name+"."+column)
-			}
-		}
-	}
-	for _, t := range schema.Tables {
-		for _, ref := range t.References {
-			for i, column := range ref.Columns {
-				if i < len(ref.To) && slices.Contains(generated, ref.Table+"."+ref.To[i]) {
-					references[t.Name+"."+column] = ref.Table + "." + ref.To[i]
-				}
-			}
-		}
-	}
-	p.generated.Store(&generated)
-	return generated, references
-}
-
-// gives reports whether a statement puts values of its own into a column.
-func (p *Played) gives(table, column string) bool {
-	for _, session := range p.Program.Sessions {
-		for _, m := range session.messages() {
-			for _, statement := range m.statements {
-				words := sqltext.Words(statement)
-				into := slices.IndexFunc(words, func(t sqltext.Token) bool { return t.Is("INTO") })
-				is := func(i int, name string) bool { return i < len(words) && strings.EqualFold(words[i].Inside(), name) }
-				switch {
-				case into >= 0 && is(into+2, "."): // of a schema
-					into += 2
-				}
-				if into < 0 || !is(into+1, table) {
-					continue
-				}
-				if !is(into+2, "(") {
-					return !slices.ContainsFunc(words, func(t sqltext.Token) bool { return t.Is("DEFAULT") })
-				}
-				for i := into + 3; i < len(words) && words[i].Text != ")"; i++ {
-					if is(i, column) {
-						return true
-					}
-				}
-			}
-		}
-	}
-	return false
 }
 
 // A message is what a session sends at once.
