@@ -103,6 +103,9 @@ func isolationTimeout(s string) time.Duration {
 }
 
 func readSpec(file string) (*spec.Spec, error) {
+	if i, err := os.Stat(file); err == nil && !i.Mode().IsRegular() { // a pipe would be waited for, and nothing ends that
+		return nil, fmt.Errorf("%s is not a regular file", file)
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err

@@ -75,6 +75,12 @@ func printTrials(w io.Writer, f exploreFlags, trials []trialReport) {
 		words = map[racelab.VerdictKind]string{racelab.Holds: "helps", racelab.Violated: "no help", racelab.Unknown: "unknown"}
 	}
 	fmt.Fprintln(w)
+	if len(trials) == 0 && f.weaken {
+		fmt.Fprintln(w, "nothing to take away: no lock, level, unique constraint or retry that is the strategy's own")
+	}
+	if len(trials) == 0 && f.advise {
+		fmt.Fprintln(w, "nothing to try: no safe strategy, higher level or lock")
+	}
 	for _, t := range trials {
 		name := t.Change
 		if t.Strategy != nil {
