@@ -112,6 +112,9 @@ func followable(messages []message) error {
 	for _, m := range messages {
 		for _, statement := range m.statements {
 			tokens := sqltext.Words(statement)
+			if why := outside(tokens); why != "" {
+				return fmt.Errorf("%s: %s", m.place(), why)
+			}
 			second := func(keyword string) bool { return len(tokens) > 1 && tokens[1].Is(keyword) }
 			switch first := tokens[0]; {
 			case first.Is("PREPARE") && second("TRANSACTION"), first.Is("XA"):
@@ -130,4 +133,22 @@ func followable(messages []message) error {
 		}
 	}
 	return nil
+}
+
+// outside says why a statement is refused because it is about more than the
+// database: "" if it is not.
+func outside(tokens []sqltext.Token) string {
+	has := func(keywords ...string) bool {
+		return slices.ContainsFunc(keywords, func(k string) bool {
+			return slices.ContainsFunc(tokens, func(t sqltext.Token) bool { return t.Is(k) })
+		})
+	}
+	switch {
+	case len(tokens) == 0:
+	case tokens[0].Is("ATTACH"), tokens[0].Is("VACUUM") && has("INTO"):
+		return "this reaches a file beside the database, which is not racelab's"
+	case tokens[0].Is("COPY") && has("STDIN"):
+		return "nobody gives a COPY its data here: use INSERT"
+	}
+	return ""
 }

@@ -40,6 +40,13 @@ func (s *Spec) Play(name, strategy string, program Program) (*Played, error) {
 		}
 		p.Invariants = append(p.Invariants, racelab.Invariant{Name: called, Query: claim.Query})
 	}
+	for _, setup := range s.Setups {
+		for _, statement := range sqltext.Statements(setup) {
+			if why := outside(sqltext.Words(statement)); why != "" {
+				return nil, fmt.Errorf("setup: %s", why)
+			}
+		}
+	}
 	p.Leaves = inSetups(s.Setups)
 	p.changing = p.Leaves == racelab.InSchema
 	for i, session := range program.Sessions {
