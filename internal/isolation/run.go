@@ -66,7 +66,7 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 			return err
 		}
 		text := (&spec.Spec{Sessions: []spec.Session{described}}).String()
-		r.sessions = append(r.sessions, &session{name: described.Name, conn: c, timeouts: endsWaits(text)})
+		r.sessions = append(r.sessions, &session{name: described.Name, conn: c, sets: endsWaits(text)})
 		r.signals = r.signals || strings.Contains(strings.ToLower(text), "_backend")
 		r.timeouts = r.timeouts || strings.Contains(strings.ToLower(text), "idle_")
 	}

@@ -97,6 +97,18 @@ step a3: SET lock_timeout = 100;
 step a2: UPDATE t SET n = 2 WHERE id = 1; <waiting ...>
 racelab: step b2 cannot run: its session s2 is still in step a2, and nobody is left who could end its wait
 `},
+		{"a step that waits, for a session whose timeout was taken back", table + `
+session s1 setup { BEGIN; } step a1 { UPDATE t SET n = 1 WHERE id = 1; }
+session s2 setup { SET lock_timeout = 100; BEGIN; } step a2 { ROLLBACK; } step b2 { UPDATE t SET n = 2 WHERE id = 1; } step c2 { SELECT; }
+permutation a1 a2 b2 c2
+`, `Parsed test spec with 2 sessions
+
+starting permutation: a1 a2 b2 c2
+step a1: UPDATE t SET n = 1 WHERE id = 1;
+step a2: ROLLBACK;
+step b2: UPDATE t SET n = 2 WHERE id = 1; <waiting ...>
+racelab: step c2 cannot run: its session s2 is still in step b2, and nobody is left who could end its wait
+`},
 		{"a prepared transaction, which no session holds", table + `
 session s1 step a1 { BEGIN; UPDATE t SET n = 1; PREPARE TRANSACTION 'p1'; } step c1 { COMMIT PREPARED 'p1'; }
 session s2 step a2 { UPDATE t SET n = 2; }

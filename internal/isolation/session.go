@@ -18,7 +18,8 @@ type session struct {
 	// notifications wait for the session's next step to complete.
 	notifications []*racelab.Notification
 	lost          bool // the server has ended the connection
-	timeouts      bool // it sets some, so that its waits may end by themselves
+	sets          bool // timeouts, somewhere in its text
+	timeouts      bool // the step that it runs may have one, so that its waits may end by themselves
 }
 
 // introduce gives the sessions their names, and asks whether the server ends
@@ -32,6 +33,21 @@ func (r *run) introduce(ctx context.Context) error {
 		r.timeouts = r.timeouts || a.Table != nil && a.Table.Rows[0][0] != "0"
 	})
 	return ctx.Err()
+}
+
+// hasTimeout asks a session that sets timeouts somewhere whether one is set now:
+// a rollback takes it back. In a transaction that has failed it answers nothing,
+// but there nothing waits.
+func (s *session) hasTimeout(ctx context.Context) (is bool) {
+	_ = s.conn.Text(ctx, "SHOW lock_timeout; SHOW statement_timeout", func(a racelab.Answer) {
+		switch {
+		case a.Table != nil:
+			is = is || a.Table.Rows[0][0] != "0"
+		case a.Notification != nil:
+			s.notifications = append(s.notifications, a.Notification)
+		}
+	})
+	return is
 }
 
 // send starts to run sql. Whoever sends waits for inbox.done before it sends

@@ -84,7 +84,7 @@ func (r *run) do(ctx context.Context, what string, c racelab.Conn, s *session, s
 		// Nobody else runs anything, so that whoever is waited for stays.
 		if waits, err := r.world.Waits(ctx, r.conns()); err != nil {
 			return err
-		} else if len(waits) > 0 && (waits[0].Outside == "" || waits[0].Orphan) && !r.timeouts && (s == nil || !s.timeouts) && !in.over() {
+		} else if len(waits) > 0 && (waits[0].Outside == "" || waits[0].Orphan) && !r.timeouts && (s == nil || !s.sets) && !in.over() {
 			return &stuck{what, "run", "a transaction that was left open is in its way"}
 		}
 	}

@@ -79,6 +79,7 @@ func (r *run) launch(ctx context.Context, s *session, scheduled spec.Scheduled, 
 			a.enough[i] = r.sessionOf(m).notices + m.Notices
 		}
 	}
+	s.timeouts = s.sets && (endsWaits(step.SQL) || s.hasTimeout(ctx))
 	ctx, a.cancel = context.WithCancel(ctx)
 	a.inbox = send(ctx, s.conn, step.SQL)
 	s.running, r.quiet, r.moved = a, false, time.Now()
