@@ -66,7 +66,6 @@ type Director struct {
 	choices  []racelab.Choice // that there were, of all decisions
 
 	looks bool        // whether who comes to the gate is a session, and at which line
-	line  string      // of who comes, if that is not known
 	stray atomic.Bool // a goroutine that is none has come
 
 	exited atomic.Pointer[seat] // whose goroutine its own code has ended

@@ -52,6 +52,9 @@ const MostSteps = 2000
 // engine's runs from now on: after ErrLate.
 func (e *Engine) Wait() { e.patient *= 4 }
 
+// Forget says that the sessions' code is another one from now on.
+func (e *Engine) Forget() { e.trail = newTrail() }
+
 // Close frees the engine.
 func (e *Engine) Close() {
 	e.beat.Stop()

@@ -60,7 +60,8 @@ func (e *Engine) Together(do func() error) error {
 		d.mu.Lock()
 		d.ended.Store(true)
 		d.mu.Unlock()
-		e.loop, e.trail = nil, newTrail()
+		e.loop = nil
+		e.Forget()
 		l.close()
 	}
 	return end.err

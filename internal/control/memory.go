@@ -37,11 +37,12 @@ func (d *Director) Pass(op racelab.Op) (id racelab.SessionID, nth int) {
 
 // Line implements racelab.MemoryGate.
 func (d *Director) Line() *string {
-	if s := d.current; s != nil && s.trail.at != nil && !d.isOver() {
-		return &s.trail.at.line
+	if !d.isOver() { // then sessions end beside each other
+		if s := d.current; s != nil && s.trail.at != nil {
+			return &s.trail.at.line
+		}
 	}
-	d.line = ""
-	return &d.line
+	return new(string)
 }
 
 // caller is the session whose own code runs; nil is whoever makes what they

@@ -52,6 +52,7 @@ func (cs *Cells) Explore(ctx context.Context, st *racelab.Strategy, x Exploratio
 	s.Strategy = st
 	for _, c := range cs.all {
 		c.selection = s
+		c.engine.Forget()
 	}
 	x.Controlled = cs.how
 	out, err := s.exploreIn(ctx, cs.all, cs.product, x)
