@@ -144,6 +144,9 @@ var scripts = [][]string{
 func drawSpec(t *rapid.T) *spec.Spec {
 	pick := func(label string, from ...string) string { return evenly(t, label, from) }
 	often := func(label string, percent int) bool { return likely(t, label, percent) }
+	if often("plain", 12) {
+		return drawPlain(t)
+	}
 	s := &spec.Spec{Setups: []string{drop, schema + "INSERT INTO t VALUES (1, 10, NULL), (2, -20, 'two');"}} // a test that fails leaves its tables
 	if often("trigger", 15) {
 		s.Setups = append(s.Setups, trigger)
@@ -168,10 +171,11 @@ func drawSpec(t *rapid.T) *spec.Spec {
 			session.Name += fmt.Sprint(i)
 		}
 		number := strings.NewReplacer("#", fmt.Sprint(i+1))
-		setup := "SET deadlock_timeout = " + map[bool][]string{false: {"'1s'", "'2s'", "'3s'"}, true: {"'60s'", "'500ms'"}}[shape == "deadlock"][i]
+		setup := "BEGIN; SET deadlock_timeout = " + map[bool][]string{false: {"'1s'", "'6s'", "'11s'"}, true: {"'60s'", "'500ms'"}}[shape == "deadlock"][i]
 		if shape == "timeout" && i == 1 {
-			setup += "; SET lock_timeout = '500ms'" // here: a rollback does not take it back
+			setup += "; SET lock_timeout = '500ms'"
 		}
+		setup += "; COMMIT" // else a rollback takes it back
 		if often("in a transaction", 30) {
 			setup += "; " + pick("begin", "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN ISOLATION LEVEL SERIALIZABLE")
 		}
@@ -248,6 +252,72 @@ func drawSpec(t *rapid.T) *spec.Spec {
 			p[4].Markers = append(p[4].Markers, spec.Marker{Kind: spec.AfterStep, Step: p[5].Step})
 		}
 		s.Permutations = append(s.Permutations, p)
+	}
+	return s
+}
+
+// plain are statements that racelab knows how to undo without new tables. What
+// they give without ORDER BY says in which order rows lie in them.
+var plain = []string{
+	"SELECT * FROM t", "SELECT * FROM t", "SELECT * FROM child", "SELECT id, word FROM t WHERE id > 0", "SELECT id, mine FROM log", "SELECT sum(n) FROM t", "SELECT n FROM t WHERE id = #",
+	"UPDATE t SET n = n + 1 WHERE id = 1", "UPDATE t SET n = n * 2 RETURNING id, n", "UPDATE t SET id = id + 10 WHERE id = 2", "UPDATE t SET word = repeat('long', 200) WHERE id = #",
+	"DELETE FROM t WHERE id = 1", "DELETE FROM t WHERE id = 3", "DELETE FROM child", "INSERT INTO t VALUES (4, #, 'four')", "INSERT INTO t VALUES (5#, 5, repeat('wide', 100)) RETURNING id",
+	"INSERT INTO log (mine) VALUES (#) RETURNING id", "INSERT INTO log (mine) SELECT id FROM t", "INSERT INTO child VALUES (2#, 3)", "INSERT INTO child VALUES (3#, 99)",
+	"INSERT INTO t VALUES (1, 7) ON CONFLICT (id) DO UPDATE SET n = t.n + excluded.n", "SELECT id FROM t FOR UPDATE", "SELECT id FROM t FOR SHARE SKIP LOCKED", "SELECT id FROM t WHERE n < 3 FOR UPDATE NOWAIT",
+	"SAVEPOINT s", "ROLLBACK TO s", "COMMIT", "ROLLBACK", "LOCK t IN SHARE MODE", "LOCK child NOWAIT", "SELECT pg_advisory_xact_lock(1)", "SELECT 1 / (n - 2) FROM t",
+}
+
+// reads are such in pairs: what each session reads, another one of a serializable
+// pair writes. The planner reads some by an index, of which a page is locked.
+var reads = [][]string{
+	{"SELECT sum(n) FROM t", "UPDATE t SET n = # WHERE id = #"},
+	{"SELECT n FROM t WHERE id = 1", "SELECT n FROM t WHERE id = 2", "UPDATE t SET n = 0 WHERE id = #"},
+	{"SELECT id FROM t WHERE id > 1", "INSERT INTO t VALUES (4#, 0, repeat('w', 300))"},
+	{"SELECT * FROM child", "INSERT INTO child VALUES (2#, 3)"},
+	{"SELECT id, mine FROM log WHERE mine = 3", "INSERT INTO log (mine) VALUES (#) RETURNING id"},
+	{"SELECT count(*) FROM log", "SELECT * FROM child", "INSERT INTO log (mine) VALUES (#)"},
+}
+
+// drawPlain draws a test with so many permutations that their tables are used
+// again.
+func drawPlain(t *rapid.T) *spec.Spec {
+	teardown := "DROP TABLE child, t, log"
+	s := &spec.Spec{
+		Setups: []string{
+			`CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL, word text); CREATE TABLE log (id serial, mine int); CREATE INDEX ON log (mine);
+			INSERT INTO t VALUES (3, 1, 'three'), (1, 2, NULL), (2, 3, 'two');`,
+			"CREATE TABLE child (id int PRIMARY KEY, t int REFERENCES t" + evenly(t, "on delete", []string{"", " ON DELETE CASCADE", " DEFERRABLE INITIALLY DEFERRED"}) + "); INSERT INTO child VALUES (9, NULL), (8, 3)",
+		},
+		Teardown: &teardown,
+	}
+	var turns []int
+	serializable, read := likely(t, "serializable", 35), evenly(t, "reads", reads)
+	for i := range 2 {
+		setup := fmt.Sprintf("BEGIN; SET deadlock_timeout = '%ds'; COMMIT", 1+5*i)
+		if serializable {
+			setup += "; BEGIN ISOLATION LEVEL SERIALIZABLE"
+		} else if likely(t, "in a transaction", 80) {
+			setup += "; BEGIN ISOLATION LEVEL " + evenly(t, "level", []string{"READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"})
+		}
+		session := spec.Session{Name: fmt.Sprint("s", i), Setup: &setup}
+		end := evenly(t, "end", []string{"COMMIT", "COMMIT", "ROLLBACK"})
+		session.Teardown = &end
+		if serializable {
+			session.Steps = steps(append(slices.Clone(read), "COMMIT")...)
+		} else {
+			for range rapid.IntRange(1, 4).Draw(t, "steps") {
+				session.Steps = append(session.Steps, spec.Step{SQL: evenly(t, "sql", plain)})
+			}
+		}
+		for j := range session.Steps {
+			step := &session.Steps[j]
+			step.Name, step.SQL = fmt.Sprintf("s%d_%d", i, j), strings.ReplaceAll(step.SQL, "#", fmt.Sprint(i+1))
+			turns = append(turns, i)
+		}
+		s.Sessions = append(s.Sessions, session)
+	}
+	for range rapid.IntRange(3, 12).Draw(t, "permutations") {
+		s.Permutations = append(s.Permutations, mark(t, s, rapid.Permutation(turns).Draw(t, "order")))
 	}
 	return s
 }

@@ -1,11 +1,13 @@
 package isolation_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,6 +87,7 @@ type tally struct {
 	mu                                    sync.Mutex
 	compared, permutations, waited, stuck int
 	their, our                            time.Duration
+	renewals                              atomic.Int64
 	has                                   []int // by feature
 	patterns                              [][2]*regexp.Regexp
 }
@@ -121,8 +124,8 @@ func (c *tally) more(n int) bool {
 
 func (c *tally) String() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%d tests of %d permutations printed the same, %d of them with steps that wait; %d permutations more wait for ever; %v, and racelab %v\n",
-		c.compared, c.permutations, c.waited, c.stuck, c.their, c.our)
+	fmt.Fprintf(&out, "%d tests of %d permutations printed the same, %d of them with steps that wait; %d permutations more wait for ever; tables were used again %d times; %v, and racelab %v\n",
+		c.compared, c.permutations, c.waited, c.stuck, c.renewals.Load(), c.their, c.our)
 	for i, f := range features {
 		fmt.Fprintf(&out, "%6d %s\n", c.has[i], f.name)
 	}
@@ -133,6 +136,29 @@ func (c *tally) String() string {
 // racelab: what is prepared in one is in the other's way.
 type pair struct{ theirs, ours racelab.World }
 
+// watched counts how often the tables of a world are used again.
+type watched struct {
+	racelab.World
+	renewals *atomic.Int64
+}
+
+func (w watched) Connect(ctx context.Context) (racelab.Conn, error) {
+	c, err := w.World.Connect(ctx)
+	return watchedConn{c, w.renewals}, err
+}
+
+type watchedConn struct {
+	racelab.Conn
+	renewals *atomic.Int64
+}
+
+func (c watchedConn) Text(ctx context.Context, sql string, heard func(racelab.Answer)) error {
+	if strings.Contains(sql, "IN ACCESS EXCLUSIVE MODE NOWAIT;\nDELETE FROM ") {
+		c.renewals.Add(1)
+	}
+	return c.Conn.Text(ctx, sql, heard)
+}
+
 // clean ends what a test that has failed has left prepared.
 func (p pair) clean(t *rapid.T) {
 	t.Helper()
@@ -141,8 +167,8 @@ func (p pair) clean(t *rapid.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{"p1", "p2"} {
-			_ = c.Text(t.Context(), "ROLLBACK PREPARED '"+name+"'", func(racelab.Answer) {}) // hardly ever there
+		for _, sql := range []string{"ROLLBACK PREPARED 'p1'", "ROLLBACK PREPARED 'p2'", "DROP TABLE IF EXISTS child, t, log"} {
+			_ = c.Text(t.Context(), sql, func(racelab.Answer) {}) // mostly not there
 		}
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
@@ -168,7 +194,7 @@ func TestGeneratedTestsPrintTheSame(t *testing.T) {
 						for counts.more(n) && !t.Failed() { // rapid.Check takes a hundred, unless it is told otherwise
 							rapid.Check(t, func(rt *rapid.T) {
 								if s := drawSpec(rt); counts.more(n) {
-									compare(rt, program, s, pair{a, b}, counts)
+									compare(rt, program, s, pair{a, watched{b, &counts.renewals}}, counts)
 								}
 							})
 						}
@@ -182,6 +208,9 @@ func TestGeneratedTestsPrintTheSame(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	if counts.renewals.Load() == 0 {
+		t.Error("no tables were used again")
+	}
 	if counts.compared < n || counts.waited == 0 {
 		t.Errorf("%d tests were compared, %d of them with steps that wait; want %d", counts.compared, counts.waited, n)
 	}
@@ -192,7 +221,17 @@ func TestGeneratedTestsPrintTheSame(t *testing.T) {
 	}
 }
 
+// leaves reports whether a test may leave what is in the next one's way, or finds
+// in its own what another has left.
+func leaves(s *spec.Spec) bool {
+	return s.Setups[0] != drop || strings.Contains(s.String(), "PREPARE TRANSACTION")
+}
+
 func compare(t *rapid.T, program string, s *spec.Spec, p pair, counts *tally) {
+	if leaves(s) {
+		p.clean(t)
+		defer p.clean(t)
+	}
 	got := ours(t.Context(), t, s.String(), p.ours)
 	if strings.Contains(got.Text, "\nracelab: ") {
 		// The reference program would wait for its timeout.
@@ -206,7 +245,7 @@ func compare(t *rapid.T, program string, s *spec.Spec, p pair, counts *tally) {
 				t.Fatalf("racelab says that these wait for ever, and the reference program does not:\n%s\n%s\n%s", stuck, got.Text, said)
 			}
 		}
-		if strings.Contains(s.String(), "PREPARE TRANSACTION") {
+		if leaves(s) {
 			p.clean(t)
 		}
 		if s = able; len(s.Permutations) == 0 {
@@ -214,9 +253,8 @@ func compare(t *rapid.T, program string, s *spec.Spec, p pair, counts *tally) {
 		}
 		got = ours(t.Context(), t, s.String(), p.ours)
 	}
-	if strings.Contains(s.String(), "PREPARE TRANSACTION") {
+	if leaves(s) {
 		p.clean(t)
-		defer p.clean(t)
 	}
 	want := theirs(t.Context(), t, program, s.String(), p.theirs)
 	if diff := cmp.Diff(want, got, ignoreTime); diff != "" {

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +47,9 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Minute
 	}
-	r := &run{spec: s, world: w, Options: o, timeouts: endsWaits(strings.Join(s.Setups, ";"))}
+	r := &run{spec: s, world: w, Options: o, timeouts: endsWaits(strings.Join(s.Setups, ";")), renewal: renewalOf(s)}
+	r.held.to = r.Out
+	r.Out, r.Err = &r.held, after{&r.held, r.Err}
 	for _, name := range s.Unused() {
 		fmt.Fprintf(r.Err, "unused step name: %s\n", name)
 	}
@@ -73,25 +76,17 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 	if err := r.introduce(ctx); err != nil {
 		return err
 	}
-	failed := false
 	err = permutations(s, func(p spec.Permutation) error {
-		err := r.permutation(ctx, p)
-		var stuck *stuck
-		if !errors.As(err, &stuck) {
+		renewed, err := r.renew(ctx, false)
+		if err != nil {
 			return err
 		}
-		failed = true
-		fmt.Fprintf(r.Out, "racelab: %v\n", stuck)
-		if err := r.clear(ctx); err != nil {
-			return err
-		}
-		if err := r.tearDown(ctx); !errors.As(err, &stuck) {
-			return err
-		}
-		fmt.Fprintf(r.Out, "racelab: %v\n", stuck)
-		return ErrFailed
+		return r.play(ctx, p, renewed)
 	})
-	if err == nil && failed {
+	if err == nil {
+		_, err = r.renew(ctx, true)
+	}
+	if err == nil && r.failed {
 		return ErrFailed
 	}
 	return err
@@ -104,16 +99,25 @@ type run struct {
 	world    racelab.World
 	control  racelab.Conn // runs the test's own set-up and teardown
 	sessions []*session
-	waiting  []*running // the steps that were told to wait, in that order
-	timeouts bool       // anybody's wait may end by itself
-	signals  bool       // sessions may cancel or end each other
-	moved    time.Time  // when a step was last sent, or the server done with one
-	quiet    bool       // nobody moves, as far as is known: who has been told to wait still does
+	waiting  []*running   // the steps that were told to wait, in that order
+	failed   bool         // a permutation was given up
+	held     held         // what is printed goes through it
+	renewal  *renewal     // nil if the tables are made anew for each permutation
+	snapshot racelab.Conn // keeps dead rows where they are, once there are tables to renew
+	left     *left        // the last permutation, if its tables are there
+	timeouts bool         // anybody's wait may end by itself
+	signals  bool         // sessions may cancel or end each other
+	moved    time.Time    // when a step was last sent, or the server done with one
+	quiet    bool         // nobody moves, as far as is known: who has been told to wait still does
 }
 
 func (r *run) close() error {
+	r.held.release()
 	var errs []error
 	for _, s := range r.sessions {
+		if s.begun != nil {
+			s.begun.wait()
+		}
 		if s.running != nil {
 			s.running.inbox.wait()
 		}
@@ -121,6 +125,9 @@ func (r *run) close() error {
 	}
 	if r.control != nil {
 		errs = append(errs, r.control.Close())
+	}
+	if r.snapshot != nil {
+		errs = append(errs, r.snapshot.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -163,13 +170,50 @@ func permutations(s *spec.Spec, run func(spec.Permutation) error) error {
 	return extend()
 }
 
-func (r *run) permutation(ctx context.Context, p spec.Permutation) error {
+// goOn gives up what has come to no end, ends all transactions, and does the rest
+// of it, so that the test goes on.
+func (r *run) goOn(ctx context.Context, err error, rest ...func(context.Context) error) error {
+	var stuck *stuck
+	if !errors.As(err, &stuck) {
+		return err
+	}
+	r.failed = true
+	fmt.Fprintf(r.Out, "racelab: %v\n", stuck)
+	if err := r.clear(ctx); err != nil {
+		return err
+	}
+	for _, do := range rest {
+		if err := do(ctx); errors.As(err, &stuck) {
+			fmt.Fprintf(r.Out, "racelab: %v\n", stuck)
+			return ErrFailed
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// play runs a permutation, and leaves its tables.
+func (r *run) play(ctx context.Context, p spec.Permutation, renewed bool) error {
+	err := r.permutation(ctx, p, renewed)
+	if err == nil {
+		r.left = &left{slices.Clone(p), renewed}
+		return nil
+	}
+	return r.goOn(ctx, err, r.tearDown, r.drop)
+}
+
+// permutation runs one in tables that are there, if they were renewed, or else
+// makes them.
+func (r *run) permutation(ctx context.Context, p spec.Permutation, renewed bool) error {
+	r.held.release()
+	r.held.on = renewed
 	fmt.Fprint(r.Out, "\nstarting permutation:")
 	for _, s := range p {
 		fmt.Fprintf(r.Out, " %s", s.Step)
 	}
 	fmt.Fprintln(r.Out)
-	if err := r.setUp(ctx); err != nil {
+	if err := r.setUp(ctx, renewed); err != nil {
 		return err
 	}
 	for _, scheduled := range p {
@@ -212,6 +256,10 @@ func (r *run) clear(ctx context.Context) error {
 		}
 	}
 	for _, s := range r.sessions {
+		if s.begun != nil {
+			s.begun.wait()
+			s.begun = nil
+		}
 		if s.running != nil {
 			s.running.inbox.wait()
 			s.running = nil

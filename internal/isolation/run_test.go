@@ -157,6 +157,51 @@ racelab: teardown cannot run: a transaction that was left open is in its way
 starting permutation: a2
 step a2: SELECT;
 `},
+		{"a teardown behind a transaction, where tables are used again", table + `
+session s1 step a1 { BEGIN; LOCK t IN ACCESS SHARE MODE; } step r1 { ROLLBACK; }
+session s2 setup { BEGIN; } step a2 { SELECT count(*) FROM t; } teardown { COMMIT; }
+permutation a2
+permutation a2
+permutation a1 a2
+permutation r1 a2
+`, `Parsed test spec with 2 sessions
+
+starting permutation: a2
+step a2: SELECT count(*) FROM t;
+count
+-----
+    2
+(1 row)
+
+
+starting permutation: a2
+step a2: SELECT count(*) FROM t;
+count
+-----
+    2
+(1 row)
+
+
+starting permutation: a1 a2
+step a1: BEGIN; LOCK t IN ACCESS SHARE MODE;
+step a2: SELECT count(*) FROM t;
+count
+-----
+    2
+(1 row)
+
+racelab: teardown cannot run: a transaction that was left open is in its way
+
+starting permutation: r1 a2
+s1: WARNING:  there is no transaction in progress
+step r1: ROLLBACK;
+step a2: SELECT count(*) FROM t;
+count
+-----
+    2
+(1 row)
+
+`},
 		{"a teardown behind a lock that outlives transactions", `
 teardown { SELECT pg_advisory_lock(1); }
 session s1 step a1 { SELECT FROM pg_advisory_lock(1); }

@@ -13,6 +13,7 @@ import (
 type session struct {
 	name    string
 	conn    racelab.Conn
+	begun   *sent    // its set-up, if that was sent ahead of the permutation
 	running *running // the step that was sent and has not been told to have completed
 	notices int      // how many have been told
 	// notifications wait for the session's next step to complete.

@@ -9,10 +9,16 @@ import (
 	"github.com/racelab/racelab"
 )
 
-func (r *run) setUp(ctx context.Context) error {
-	for _, sql := range r.spec.Setups {
-		if err := r.do(ctx, "setup", r.control, nil, sql); err != nil {
-			return r.giveUp(err)
+// setUp makes the tables, unless they are there, and sets up the sessions.
+func (r *run) setUp(ctx context.Context, renewed bool) error {
+	if !renewed {
+		for _, sql := range r.spec.Setups {
+			if err := r.do(ctx, "setup", r.control, nil, sql); err != nil {
+				return r.giveUp(err)
+			}
+		}
+		if err := r.made(ctx); err != nil {
+			return err
 		}
 	}
 	for i, described := range r.spec.Sessions {
@@ -20,7 +26,11 @@ func (r *run) setUp(ctx context.Context) error {
 			continue
 		}
 		s := r.sessions[i]
-		if err := r.do(ctx, "setup of session "+s.name, s.conn, s, *described.Setup); err != nil {
+		in := s.begun
+		if s.begun = nil; in == nil {
+			in = begin(ctx, s.conn, *described.Setup)
+		}
+		if err := r.await(ctx, "setup of session "+s.name, in, s, *described.Setup); err != nil {
 			return r.giveUp(err)
 		}
 	}
@@ -36,7 +46,7 @@ func (r *run) giveUp(err error) error {
 	return err
 }
 
-// tearDown goes on where something fails.
+// tearDown tears the sessions down. Like drop it goes on where something fails.
 func (r *run) tearDown(ctx context.Context) error {
 	for i, described := range r.spec.Sessions {
 		if described.Teardown == nil {
@@ -47,6 +57,11 @@ func (r *run) tearDown(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// drop runs the test's own teardown.
+func (r *run) drop(ctx context.Context) error {
 	if r.spec.Teardown == nil {
 		return nil
 	}
@@ -70,10 +85,24 @@ func (f *failed) Error() string { return f.said }
 // session's. No statement at all is a failure to the reference program, and
 // one of which the server says nothing.
 func (r *run) do(ctx context.Context, what string, c racelab.Conn, s *session, sql string) error {
-	text, cancel := context.WithCancel(ctx)
-	in := send(text, c, sql)
+	return r.await(ctx, what, begin(ctx, c, sql), s, sql)
+}
+
+// A sent text runs, and can be ended.
+type sent struct {
+	*inbox
+	cancel context.CancelFunc
+}
+
+func begin(ctx context.Context, c racelab.Conn, sql string) *sent {
+	ctx, cancel := context.WithCancel(ctx)
+	return &sent{send(ctx, c, sql), cancel}
+}
+
+// await is the rest of do, after a text was sent.
+func (r *run) await(ctx context.Context, what string, in *sent, s *session, sql string) error {
 	defer in.wait() // until a statement that is ended here is over
-	defer cancel()
+	defer in.cancel()
 	for interval := askSetUp; !in.over(); interval *= 2 {
 		if err := pause(ctx, in.news, interval); err != nil {
 			return err
