@@ -194,31 +194,26 @@ type left struct {
 	renewed bool // the tables were not made for it
 }
 
+// hold opens a snapshot, or no tables are renewed.
+func (r *run) hold(ctx context.Context) {
+	c, err := r.world.Connect(ctx)
+	if err != nil {
+		r.renewal = nil // as all else is, one connection more may be too many
+		return
+	}
+	r.snapshot = c
+	if err := c.Text(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1", func(racelab.Answer) {}); err != nil {
+		r.renewal = nil
+	}
+}
+
 // made learns what is needed to renew tables that have just been made, or gives
 // that up: other products know no such thing.
 func (r *run) made(ctx context.Context) error {
-	if r.renewal == nil {
-		return nil
-	}
-	if err := r.hold(ctx); err != nil {
-		r.renewal = nil
-		return ctx.Err()
-	}
-	if err := r.renewal.learn(ctx, r.control); err != nil {
+	if r.renewal != nil && r.renewal.learn(ctx, r.control) != nil {
 		r.renewal = nil
 	}
 	return ctx.Err()
-}
-
-// hold opens a snapshot, if there is none.
-func (r *run) hold(ctx context.Context) (err error) {
-	if r.snapshot != nil {
-		return nil
-	}
-	if r.snapshot, err = r.world.Connect(ctx); err != nil {
-		return err
-	}
-	return r.snapshot.Text(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1", func(racelab.Answer) {})
 }
 
 // learn asks for the files of the tables that are there.

@@ -60,20 +60,13 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 		cancel()
 		err = errors.Join(err, r.close())
 	}()
-	if r.control, err = w.Connect(ctx); err != nil {
-		return err
-	}
 	for _, described := range s.Sessions {
-		c, err := w.Connect(ctx)
-		if err != nil {
-			return err
-		}
 		text := (&spec.Spec{Sessions: []spec.Session{described}}).String()
-		r.sessions = append(r.sessions, &session{name: described.Name, conn: c, sets: endsWaits(text)})
+		r.sessions = append(r.sessions, &session{name: described.Name, sets: endsWaits(text)})
 		r.signals = r.signals || strings.Contains(strings.ToLower(text), "_backend")
 		r.timeouts = r.timeouts || strings.Contains(strings.ToLower(text), "idle_")
 	}
-	if err := r.introduce(ctx); err != nil {
+	if err := r.connect(ctx); err != nil {
 		return err
 	}
 	err = permutations(s, func(p spec.Permutation) error {
@@ -121,7 +114,9 @@ func (r *run) close() error {
 		if s.running != nil {
 			s.running.inbox.wait()
 		}
-		errs = append(errs, s.conn.Close())
+		if s.conn != nil {
+			errs = append(errs, s.conn.Close())
+		}
 	}
 	if r.control != nil {
 		errs = append(errs, r.control.Close())

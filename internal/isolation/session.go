@@ -2,6 +2,7 @@ package isolation
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 
@@ -23,17 +24,32 @@ type session struct {
 	timeouts      bool // the step that it runs may have one, so that its waits may end by themselves
 }
 
-// introduce gives the sessions their names, and asks whether the server ends
-// waits by itself. Other products know neither, which is no failure.
-func (r *run) introduce(ctx context.Context) error {
-	for _, s := range r.sessions {
-		name := strings.ReplaceAll(r.Application+"/"+s.name, "'", "''")
-		_ = s.conn.Text(ctx, "SET application_name = '"+name+"'", func(racelab.Answer) {})
+// connect opens all connections, beside each other, and gives the sessions their
+// names. It asks whether the server ends waits by itself. Other products know
+// neither, which is no failure.
+func (r *run) connect(ctx context.Context) error {
+	var all sync.WaitGroup
+	errs := make([]error, len(r.sessions)+1)
+	for i, s := range r.sessions {
+		all.Go(func() {
+			if s.conn, errs[i] = r.world.Connect(ctx); errs[i] == nil {
+				name := strings.ReplaceAll(r.Application+"/"+s.name, "'", "''")
+				_ = s.conn.Text(ctx, "SET application_name = '"+name+"'", func(racelab.Answer) {})
+			}
+		})
 	}
-	_ = r.control.Text(ctx, "SHOW lock_timeout; SHOW statement_timeout; SHOW idle_in_transaction_session_timeout; SHOW transaction_timeout", func(a racelab.Answer) {
-		r.timeouts = r.timeouts || a.Table != nil && a.Table.Rows[0][0] != "0"
+	all.Go(func() {
+		if r.control, errs[len(r.sessions)] = r.world.Connect(ctx); r.control != nil {
+			_ = r.control.Text(ctx, "SHOW lock_timeout; SHOW statement_timeout; SHOW idle_in_transaction_session_timeout; SHOW transaction_timeout", func(a racelab.Answer) {
+				r.timeouts = r.timeouts || a.Table != nil && a.Table.Rows[0][0] != "0"
+			})
+		}
 	})
-	return ctx.Err()
+	if r.renewal != nil {
+		all.Go(func() { r.hold(ctx) })
+	}
+	all.Wait()
+	return errors.Join(append(errs, ctx.Err())...)
 }
 
 // hasTimeout asks a session that sets timeouts somewhere whether one is set now:
