@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -78,8 +79,11 @@ func exploreSpec(c *cobra.Command, file string, f exploreFlags) (err error) {
 	return errors.Join(err, server.Close())
 }
 
-// runSpec runs a file in the database that the DSN names, or in a new one.
+// runSpec runs a file in the database that the DSN names, or in a new one. Of the
+// sessions and this program only one moves at a time: more processors would only
+// wake each other, which takes them as long as the steps.
 func runSpec(ctx context.Context, s *spec.Spec, server racelab.Server, c racelab.Config, o isolation.Options) error {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	w, err := server.Open(ctx, c)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package isolation_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ func ninety(steps string) string {
 func BenchmarkBesideTheReference(b *testing.B) {
 	program := enginetest.RequireIsolationTester(b)
 	server := start(b)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // as the command does
 	for _, c := range []struct {
 		name   string
 		blocks bool

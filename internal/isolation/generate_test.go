@@ -24,8 +24,8 @@ import (
 //     to wait. So that differs between sessions, by more than a slow machine takes
 //     to get from one step to the next. Which of the two goes on first to print is
 //     said by a marker where the deadlock comes soon.
-//   - A lock_timeout ends a wait while others go on. So what is scheduled next is
-//     a step of the session that waits, which awaits it.
+//   - A lock_timeout or a statement_timeout ends a wait while others go on. So what
+//     is scheduled next is a step of the session that waits, which awaits it.
 //   - A step marked (*) is not waited for. So if another one follows it, neither
 //     waits nor changes anything that others see.
 //   - A notice behind a first result, and then a wait, stop the program for good.
@@ -158,8 +158,10 @@ func drawSpec(t *rapid.T) *spec.Spec {
 	s.Teardown = &teardown
 
 	shape := pick("shape", "two", "two", "two", "three", "three", "three", "rivals", "rivals", "rivals", "rivals", "rivals", "orders", "deadlock", "timeout")
-	sessions, most := 2, 5
+	sessions, most, limit := 2, 5, ""
 	switch shape {
+	case "timeout":
+		limit = pick("limit", "lock", "statement")
 	case "three":
 		sessions, most = 3, 4
 	case "orders":
@@ -172,7 +174,7 @@ func drawSpec(t *rapid.T) *spec.Spec {
 		}
 		number := strings.NewReplacer("#", fmt.Sprint(i+1))
 		setup := "BEGIN; SET deadlock_timeout = " + map[bool][]string{false: {"'1s'", "'6s'", "'11s'"}, true: {"'60s'", "'500ms'"}}[shape == "deadlock"][i]
-		if shape == "timeout" && i == 1 {
+		if limit == "lock" && i == 1 {
 			setup += "; SET lock_timeout = '500ms'"
 		}
 		setup += "; COMMIT" // else a rollback takes it back
@@ -214,7 +216,11 @@ func drawSpec(t *rapid.T) *spec.Spec {
 		}
 	case "timeout":
 		for i := range 2 {
-			s.Sessions[i].Steps = slices.Insert(s.Sessions[i].Steps, 0, steps("BEGIN", pick("lock", "LOCK t", "UPDATE t SET n = 1", "SELECT pg_advisory_xact_lock(3) FROM t FOR UPDATE"))...)
+			lock := pick("lock", "LOCK t", "UPDATE t SET n = 1", "SELECT pg_advisory_xact_lock(3) FROM t FOR UPDATE")
+			if limit == "statement" && i == 1 { // only what waits has one, or a busy machine decides
+				lock = "SET LOCAL statement_timeout = '500ms'; " + lock
+			}
+			s.Sessions[i].Steps = slices.Insert(s.Sessions[i].Steps, 0, steps("BEGIN", lock)...)
 		}
 	}
 	var turns []int // of each step, whose it is

@@ -60,6 +60,7 @@ var features = []struct {
 	{name: "DDL", in: `(CREATE|ALTER) TABLE (made|t ADD)`},
 	{name: "NOTIFY", said: `NOTIFY "news" with payload`},
 	{name: "lock_timeout", said: `due to lock timeout`},
+	{name: "statement_timeout", said: `due to statement timeout`},
 	{name: "marker (*)", in: `\(\*`},
 	{name: "marker (step)", in: `permutation[^\n]*\(("Step \d_\d"|s\d_\d)\)`},
 	{name: "marker (step notices n)", in: `notices \d`},
