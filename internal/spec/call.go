@@ -59,7 +59,7 @@ func (p *Played) body(messages []message) racelab.Body {
 // send gives a message to the server. Its error is one after which nothing more
 // can be sent.
 func (c *call) send(ctx context.Context, m message) error {
-	if c.env.Dialect.Transactions.Batched && (len(m.statements) > 1 || c.played.Leaves == racelab.InSchema || strings.ContainsAny(m.text, `\$?`)) {
+	if c.env.Dialect.Transactions.Batched && (len(m.statements) > 1 || c.played.Remains == racelab.RemainsInSchema || strings.ContainsAny(m.text, `\$?`)) {
 		return c.batch(ctx, m)
 	}
 	for _, statement := range m.statements {

@@ -47,12 +47,12 @@ func (s *Spec) Play(name, strategy string, program Program) (*Played, error) {
 			}
 		}
 	}
-	p.Leaves = inSetups(s.Setups)
-	p.changing = p.Leaves == racelab.InSchema
+	p.Remains = remainderOfSetups(s.Setups)
+	p.changing = p.Remains == racelab.RemainsInSchema
 	for i, session := range program.Sessions {
 		messages := session.messages()
 		for _, m := range messages {
-			p.Leaves = max(p.Leaves, m.leaves())
+			p.Remains = max(p.Remains, m.remains())
 			p.changing = p.changing || m.changes()
 		}
 		if err := followable(messages); err != nil {

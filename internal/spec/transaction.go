@@ -162,7 +162,7 @@ func givesRows(text string) bool {
 
 // isSetting reports whether a statement only changes what its connection knows.
 func isSetting(text string) bool {
-	return leavesSettings[strings.ToUpper(sqltext.Words(text)[0].Text)]
+	return changesSettings[strings.ToUpper(sqltext.Words(text)[0].Text)]
 }
 
 func textOf(v racelab.Value) string { return fmt.Sprintf("%T %v", v, v) }
