@@ -17,9 +17,9 @@ type Scenario struct {
 
 	Setup func(Dialect) []string // schema and seed; nil: sessions share nothing but memory
 	State []string               // the tables compared at the end, beside what Memory shares
-	// Whole, if it is set, says that nothing is declared: all tables are compared
+	// Learn, if it is set, says that nothing is declared: all tables are compared
 	// at the end, and it reads from the schema what are Generated and References.
-	Whole func(Schema) (generated []string, references map[string]string)
+	Learn func(Schema) (generated []string, references map[string]string)
 	// Remains says what may remain of a run after World.Reset.
 	Remains Remainder
 	// Generated are the columns, "table.column", whose values the database makes

@@ -74,7 +74,7 @@ func Run(t *testing.T, e racelab.Engine, dsn string, d Dialect) {
 	t.Run("cancel", s.cancel)
 	t.Run("end", s.end)
 	t.Run("state", s.state)
-	t.Run("whole", s.whole)
+	t.Run("all tables", s.allTables)
 	t.Run("named", s.named)
 	t.Run("attach", s.attach)
 	t.Run("ownership", s.ownership)

@@ -160,7 +160,7 @@ func (c *call) note(ctx context.Context, step, text string, kind kindOfStatement
 	}
 	if err != nil {
 		c.played.refusals.refused(step, text, class, err)
-		c.fail(step, class, err, kind, rules.Whole)
+		c.fail(step, class, err, kind, rules.FailWhole)
 		return nil
 	}
 	c.played.refusals.accepted(step, text)

@@ -153,7 +153,7 @@ func TestAColumnThatStepsFillIsNotMadeUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		generated, references := p.Whole(schema)
+		generated, references := p.Learn(schema)
 		if (len(generated) == 1) != want || (references["u.tid"] == "t.id") != want {
 			t.Errorf("%s: made up are %v, %v", step, generated, references)
 		}

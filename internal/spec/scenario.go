@@ -28,7 +28,7 @@ func (s *Spec) Play(name, strategy string, program Program) (*Played, error) {
 		Name:    name,
 		Summary: "a spec file: " + program.String(),
 		Setup:   func(racelab.Dialect) []string { return s.Setups },
-		Whole:   p.learn,
+		Learn:   p.learn,
 		Strategies: []racelab.Strategy{{
 			Name: strategy, Summary: "the steps of each session, as the file has them", Body: map[string]racelab.Body{},
 		}},

@@ -12,13 +12,13 @@ import (
 // A transaction is what a session's open one has come to so far; or, if none is
 // open, what its next statement does by itself.
 type transaction struct {
-	open   bool
-	shown  racelab.Shown
-	wrote  bool // it has done more than to change settings
-	failed bool // nothing of it will be committed, unless it goes back to a savepoint
-	whole  bool // the server itself refuses what follows
-	err    error
-	saved  []savepoint
+	open     bool
+	shown    racelab.Shown
+	wrote    bool // it has done more than to change settings
+	failed   bool // nothing of it will be committed, unless it goes back to a savepoint
+	refusing bool // the server itself refuses what follows
+	err      error
+	saved    []savepoint
 }
 
 type savepoint struct {
@@ -27,7 +27,7 @@ type savepoint struct {
 }
 
 // skips reports whether statements are not sent.
-func (t *transaction) skips() bool { return t.open && t.failed && !t.whole }
+func (t *transaction) skips() bool { return t.open && t.failed && !t.refusing }
 
 // save remembers how far it has got.
 func (t *transaction) save(name string) {
@@ -45,10 +45,10 @@ func (t *transaction) backTo(name string) {
 	}
 }
 
-// fail keeps an error. An engine that is said to be whole lets nothing more be
-// done in a transaction after any error; the others do, and there one that says
-// that somebody else was in the way ends it too.
-func (c *call) fail(step string, class racelab.Class, err error, kind kindOfStatement, whole bool) {
+// fail keeps an error. Where transactions fail whole nothing more is done in one
+// after any error; elsewhere it is, and there one that says that somebody else was
+// in the way ends it too.
+func (c *call) fail(step string, class racelab.Class, err error, kind kindOfStatement, failWhole bool) {
 	inTheWay := class.Aborted() || class == racelab.LockNotAvailable
 	if class == racelab.LockNotAvailable {
 		err = fmt.Errorf("%w: %w", racelab.ErrRefused, err)
@@ -62,9 +62,9 @@ func (c *call) fail(step string, class racelab.Class, err error, kind kindOfStat
 	case c.err == nil:
 		c.err = err
 	}
-	over := kind == committing && whole // a COMMIT that fails is a rollback
+	over := kind == committing && failWhole // a COMMIT that fails is a rollback
 	if c.open && !over {
-		c.failed, c.whole = c.failed || whole || inTheWay || kind == committing, whole
+		c.failed, c.refusing = c.failed || failWhole || inTheWay || kind == committing, failWhole
 		return
 	}
 	c.failed = true

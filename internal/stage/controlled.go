@@ -114,15 +114,15 @@ func (c *Cell) connect() {
 // learn completes a scenario of which nothing is declared, and looks whether its
 // invariants can be measured.
 func (c *Cell) learn(ctx context.Context, schema racelab.Schema) error {
-	if c.selection.Scenario.Whole == nil {
+	if c.selection.Scenario.Learn == nil {
 		return nil
 	}
-	whole := *c.selection.Scenario
-	whole.Generated, whole.References = whole.Whole(schema)
-	c.selection.Scenario = &whole
+	learned := *c.selection.Scenario
+	learned.Generated, learned.References = learned.Learn(schema)
+	c.selection.Scenario = &learned
 	state, err := c.world.State(ctx)
 	if err == nil {
-		_, err = check.Invariants(&whole, state)
+		_, err = check.Invariants(&learned, state)
 	}
 	if err == nil || ctx.Err() != nil || c.selection.Engine.Dialect.Classify(err) == racelab.ConnectionLost {
 		return err
