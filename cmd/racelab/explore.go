@@ -213,7 +213,7 @@ func (f *exploreFlags) sampled() string {
 func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	switch {
 	case isSpec(name) && f.given.Changed("format"):
-		return exploreSpec(c, name, f)
+		return isolationtester(c, name, f)
 	case f.given.Changed("format"):
 		return usage("--format is for spec files, and %s is none: their names end in .spec", name)
 	}
