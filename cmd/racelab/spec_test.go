@@ -59,13 +59,7 @@ func TestTheExamplesComeToWhatTheySay(t *testing.T) {
 // emptyDatabase makes one, and returns its DSN and what runs statements in it.
 func emptyDatabase(t *testing.T, e racelab.Engine) (dsn string, exec func(string)) {
 	t.Helper()
-	enginetest.Require(t, e)
-	server, err := e.Start(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
-	w, err := server.Open(t.Context(), racelab.Config{})
+	w, err := enginetest.Start(t, e).Open(t.Context(), racelab.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

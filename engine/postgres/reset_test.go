@@ -6,19 +6,12 @@ import (
 
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/engine/enginetest"
-	"github.com/racelab/racelab/engine/postgres"
 )
 
 // What makes a table hard to fill again: triggers, generated columns, keys that
 // only the server may give, tables that refer to each other, odd names.
 func TestResetOfDifficultTables(t *testing.T) {
-	enginetest.Require(t, postgres.Engine)
-	ownTemp(t)
-	s, err := postgres.Engine.Start(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := private(t)
 	tables := []string{"chicken", "egg", `"Odd ""name"""`, "log"}
 	w, err := s.Open(t.Context(), racelab.Config{State: tables, Setup: []string{
 		`CREATE TABLE chicken (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, egg bigint, twice bigint GENERATED ALWAYS AS (egg * 2) STORED)`,

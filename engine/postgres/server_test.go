@@ -53,14 +53,8 @@ func ownTemp(t *testing.T) string {
 // private is a server of the test's own.
 func private(t *testing.T) racelab.Server {
 	t.Helper()
-	enginetest.Require(t, postgres.Engine)
 	ownTemp(t)
-	server, err := postgres.Engine.Start(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
-	return server
+	return enginetest.Start(t, postgres.Engine)
 }
 
 func leftIn(t *testing.T, folder string) []string {

@@ -168,17 +168,7 @@ var files = []played{
 func onEngines(t *testing.T, test func(*testing.T, racelab.Engine, racelab.Server)) {
 	for _, e := range dsn.SQL {
 		t.Run(e.Name, func(t *testing.T) {
-			enginetest.Require(t, e)
-			server, err := e.Start(t.Context(), "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := server.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			test(t, e, server)
+			test(t, e, enginetest.Start(t, e))
 		})
 	}
 }
