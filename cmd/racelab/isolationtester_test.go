@@ -3,13 +3,17 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/engine/enginetest"
+	"github.com/racelab/racelab/engine/mysql"
 	"github.com/racelab/racelab/engine/postgres"
+	"github.com/racelab/racelab/engine/sqlite"
 )
 
 // Package isolation compares with PostgreSQL's own program; this is what the
@@ -83,6 +87,34 @@ step b1: SELECT FROM pg_advisory_unlock(1)
 			got := result{written(t, stdout), written(t, stderr), code}
 			if diff := cmp.Diff(result{test.stdout, test.stderr, test.code}, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What a server refuses is told in its own words, and its session goes on.
+func TestAnotherEnginesErrorIsNoLostConnection(t *testing.T) {
+	const table = "setup { CREATE TABLE t (id int PRIMARY KEY, n int); }\nsetup { INSERT INTO t VALUES (1, 0), (2, 0); }\n"
+	file := filepath.Join(t.TempDir(), "test.spec")
+	for _, test := range []struct {
+		engine    racelab.Engine
+		src, says string
+	}{
+		{mysql.Engine, table + `
+session s1 setup { BEGIN; } step a1 { UPDATE t SET n = 1 WHERE id = 1; } step b1 { UPDATE t SET n = 1 WHERE id = 2; } step c1 { COMMIT; }
+session s2 setup { BEGIN; } step a2 { UPDATE t SET n = 2 WHERE id = 2; } step b2 { UPDATE t SET n = 2 WHERE id = 1; } step c2 { COMMIT; }
+permutation a1 a2 b1 b2 c1 c2`, "ERROR:  Deadlock found when trying to get lock; try restarting transaction\n"},
+		{sqlite.Engine, table + "session s step a { INSERT INTO t VALUES (1, 1); } step b { SELECT n FROM t WHERE id = 1; }\npermutation a b",
+			"ERROR:  constraint failed: UNIQUE constraint failed: t.id (1555)\nstep b: "},
+	} {
+		t.Run(test.engine.Name, func(t *testing.T) {
+			enginetest.Require(t, test.engine)
+			if err := os.WriteFile(file, []byte(test.src), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			code, out, said := command(t, "explore", file, "--format", "isolationtester", "--engine", test.engine.Name)
+			if code != exitOK || !strings.Contains(out, test.says) || strings.Contains(out+said, "connection") {
+				t.Errorf("it exits with %d, and is to say %q:\n%s%s", code, test.says, out, said)
 			}
 		})
 	}

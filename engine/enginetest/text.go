@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -65,6 +66,10 @@ func (s *suite) text(t *testing.T) {
 		got, _, err := text(t, "SELECT 1 AS one; SELECT * FROM nowhere")
 		if err == nil || len(got) != 1 || len(got[0].Rows) != 1 {
 			t.Errorf("tables %v and error %v, want one table and an error", got, err)
+		}
+		var said *racelab.ServerError
+		if !errors.As(err, &said) || said.Severity != "ERROR" || !strings.Contains(said.Message, "nowhere") {
+			t.Errorf("the server said %#v, want an error in its own words, and none that ends the connection", err)
 		}
 	})
 	t.Run("it shares the session's transaction", func(t *testing.T) {
