@@ -115,8 +115,9 @@ Exit codes: 0 holds, and everything was searched (or the bound or random sample 
 for), or only a finding of the baseline; 1 violated; 3 unknown: the budget was used up,
 control was lost, a run has more steps than --max-steps, or one schedule gave different
 histories; 2 usage, or a strategy that the engine does not have; 4 the engine cannot be
-reached, or was lost; 130 Ctrl-C. --expect anomaly turns 0 and 1 round. For a scenario: 0
-each strategy agrees with what is declared; 1 one does not; 3 one is unknown.`,
+reached, or it or a session's connection was lost; 130 Ctrl-C. --expect anomaly turns 0
+and 1 round. For a scenario: 0 each strategy agrees with what is declared; 1 one does
+not; 3 one is unknown.`,
 		Example: `  racelab explore deposit/transaction
   racelab explore deposit --engine postgres
   racelab explore deposit/transaction --engine postgres --level "REPEATABLE READ"

@@ -146,3 +146,26 @@ func TestASpecFileIsKeptFromTheTablesOfMariaDB(t *testing.T) {
 		t.Errorf("allowed, it exits with %d:\n%s%s", code, out, said)
 	}
 }
+
+// A server that is still there is not lost.
+func TestASessionThatEndsItsOwnConnectionIsToldSo(t *testing.T) {
+	for _, c := range []struct {
+		engine racelab.Engine
+		ends   string
+	}{
+		{postgres.Engine, "SELECT pg_terminate_backend(pg_backend_pid())"},
+		{mysql.Engine, "KILL CONNECTION_ID()"},
+	} {
+		t.Run(c.engine.Name, func(t *testing.T) {
+			enginetest.Require(t, c.engine)
+			file := filepath.Join(t.TempDir(), "test.spec")
+			if err := os.WriteFile(file, []byte("setup { CREATE TABLE t (n int); } session s step a { "+c.ends+"; } session u step b { SELECT n FROM t; }"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			code, out, said := command(t, "explore", file, "--engine", c.engine.Name)
+			if code != exitUnreachable || !strings.Contains(said, "ended the connection of session A at A1 ("+c.ends+")") || strings.Contains(said, "the server was lost") {
+				t.Errorf("it exits with %d:\n%s%s", code, out, said)
+			}
+		})
+	}
+}

@@ -182,7 +182,7 @@ func TestAConnectionThatTheServerEndsIsAnError(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, err = run(t, cell, c.schedule)
-				if !errors.Is(err, control.ErrServerLost) || !strings.Contains(err.Error(), c.says) {
+				if !errors.Is(err, control.ErrConnectionEnded) || !strings.Contains(err.Error(), c.says) {
 					t.Errorf("it ended with %v", err)
 				}
 				if h, err := run(t, cell, ""); err != nil { // nobody is killed any more
