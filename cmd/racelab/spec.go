@@ -13,6 +13,7 @@ import (
 	"github.com/racelab/racelab"
 	"github.com/racelab/racelab/internal/spec"
 	"github.com/racelab/racelab/internal/stage"
+	"github.com/racelab/racelab/scenario"
 )
 
 // isSpec reports whether an argument names a spec file.
@@ -32,6 +33,19 @@ func readSpec(file string) (*spec.Spec, error) {
 		return nil, err
 	}
 	return spec.Parse(file, src)
+}
+
+// exhibit looks up what is built in, and says of a spec file which command is for
+// those.
+func exhibit(name string) (*racelab.Scenario, *racelab.Strategy, error) {
+	if isSpec(name) {
+		return nil, nil, usage("%s is a spec file, and no exhibit: `racelab explore %s` decides it", name, shellQuote(name))
+	}
+	s, st, err := stage.Find(scenario.All, name)
+	if err != nil {
+		return nil, nil, usage("%w", err)
+	}
+	return s, st, nil
 }
 
 // specFlags are those that mean something for spec files only.
