@@ -180,6 +180,8 @@ func (c *call) note(ctx context.Context, step, text string, kind kindOfStatement
 		c.save(lastName(text))
 	case goingBack:
 		c.backTo(lastName(text))
+	case releasing:
+		c.release(lastName(text))
 	default:
 		if len(shown.Columns) > 0 {
 			shown = c.played.labelled(shown, text)

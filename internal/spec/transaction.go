@@ -34,14 +34,29 @@ func (t *transaction) save(name string) {
 	t.saved = append(t.saved, savepoint{name, len(t.shown)})
 }
 
-// backTo forgets what came after a savepoint.
-func (t *transaction) backTo(name string) {
+// last is where the savepoint of a name stands: an older one of that name is out
+// of reach; -1 if there is none.
+func (t *transaction) last(name string) int {
 	for i, s := range slices.Backward(t.saved) {
 		if s.name == name {
-			t.shown, t.saved = t.shown[:s.shown], t.saved[:i+1]
-			t.failed, t.err = false, nil
-			return
+			return i
 		}
+	}
+	return -1
+}
+
+// backTo forgets what came after a savepoint.
+func (t *transaction) backTo(name string) {
+	if i := t.last(name); i >= 0 {
+		t.shown, t.saved = t.shown[:t.saved[i].shown], t.saved[:i+1]
+		t.failed, t.err = false, nil
+	}
+}
+
+// release forgets a savepoint, and those after it. What came after it stays.
+func (t *transaction) release(name string) {
+	if i := t.last(name); i >= 0 {
+		t.saved = t.saved[:i]
 	}
 }
 
@@ -110,6 +125,7 @@ const (
 	rollingBack
 	goingBack
 	saving
+	releasing
 )
 
 func kindOf(tokens []sqltext.Token) kindOfStatement {
@@ -131,6 +147,8 @@ func kindOf(tokens []sqltext.Token) kindOfStatement {
 		return rollingBack
 	case first.Is("SAVEPOINT"):
 		return saving
+	case first.Is("RELEASE"):
+		return releasing
 	}
 	return ordinary
 }
