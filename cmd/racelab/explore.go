@@ -80,7 +80,7 @@ same build of racelab. With --part I/N a process does its share of the search;
 --resume F1,F2 puts what all of them have saved together, and goes on.
 
 --baseline FILE lets findings pass that FILE lists; with --accept this one is put
-into it.
+into it. A spec file is listed by its path from the folder of FILE.
 
 FILE.spec is a file of sessions and their steps in SQL, in the format of PostgreSQL's
 isolation tests, on any engine. A session is one call: its set-up, its steps and its
@@ -280,11 +280,11 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 		r.Trials = trialReports(trials, x)
 	}
 	if r.Verdict == racelab.Violated && f.accept {
-		unaccepted := known.accept(f.baseline, r.finding(f.controlFlags))
+		unaccepted := known.accept(f.baseline, r.finding(f))
 		r.Accepted = unaccepted == nil
 		unsaved = errors.Join(unsaved, unaccepted)
 	}
-	r.Accepted = r.Verdict == racelab.Violated && (r.Accepted || slices.Contains(known.Accepted, r.finding(f.controlFlags)))
+	r.Accepted = r.Verdict == racelab.Violated && (r.Accepted || slices.Contains(known.Accepted, r.finding(f)))
 	if f.json {
 		err = writeJSON(c.OutOrStdout(), r)
 	} else {
