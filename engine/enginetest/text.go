@@ -84,8 +84,7 @@ func (s *suite) text(t *testing.T) {
 			t.Errorf("balance %d after the rollback, want 7", got)
 		}
 	})
-	t.Run("notices come with it, once", func(t *testing.T) {
-		s.needs(t, s.dialect.Notice != "", "notices")
+	s.only(t, s.dialect.Notice != "", "notices come with it, once", func(t *testing.T) {
 		_, notices, err := text(t, s.dialect.Notice)
 		if err != nil {
 			t.Fatal(err)
