@@ -65,10 +65,10 @@ type Config struct {
 	Level Level    // of every session; "" is the dialect's first
 	Setup []string // statements that make and seed the tables; placeholders are not allowed
 	State []string // the tables that State reads, in order
-	// Whole is for sessions of which nothing is declared: State reads every
+	// AllTables is for sessions of which nothing is declared: State reads every
 	// table that there is by then, and Reset brings back what the database
 	// counts up too (sequences, AUTO_INCREMENT).
-	Whole bool
+	AllTables bool
 	// Queries are run beside State, at the same moment. What each gives is
 	// another table there, called as its text.
 	Queries []string
@@ -157,10 +157,10 @@ type Dialect struct {
 // Transactions are what engines differ in when a session begins and ends
 // transactions in its own words.
 type Transactions struct {
-	// Whole says that an error in a transaction fails all of it: until it ends,
+	// FailWhole says that an error in a transaction fails all of it: until it ends,
 	// or goes back to a savepoint, every statement is refused, and COMMIT rolls
 	// it back.
-	Whole bool
+	FailWhole bool
 	// Batched says that several statements in one message are one transaction,
 	// unless they begin or end one.
 	Batched bool

@@ -17,11 +17,11 @@ type Scenario struct {
 
 	Setup func(Dialect) []string // schema and seed; nil: sessions share nothing but memory
 	State []string               // the tables compared at the end, beside what Memory shares
-	// Whole, if it is set, says that nothing is declared: all tables are compared
+	// Learn, if it is set, says that nothing is declared: all tables are compared
 	// at the end, and it reads from the schema what are Generated and References.
-	Whole func(Schema) (generated []string, references map[string]string)
-	// Leaves says what a run may leave that World.Reset does not bring back.
-	Leaves Remainder
+	Learn func(Schema) (generated []string, references map[string]string)
+	// Remains says what may remain of a run after World.Reset.
+	Remains Remainder
 	// Generated are the columns, "table.column", whose values the database makes
 	// up, and References those that hold such a value of another column: by
 	// "table.column", which one of Generated. Two outcomes are the same if one
@@ -86,13 +86,13 @@ type Env struct {
 // Aborted reports whether err says "nothing happened, try again".
 func (e *Env) Aborted(err error) bool { return e.Dialect.Classify(err).Aborted() }
 
-// A Remainder is what is left of a run beside the rows of its tables.
+// A Remainder is what remains of a run beside the rows of its tables.
 type Remainder uint8
 
 const (
-	Nothing  Remainder = iota
-	InConns            // settings, session locks, temporary tables, prepared statements: what ends with a connection
-	InSchema           // also what tables, functions and the like there are
+	RemainsNothing  Remainder = iota
+	RemainsInConns            // settings, session locks, temporary tables, prepared statements: what ends with a connection
+	RemainsInSchema           // also what tables, functions and the like there are
 )
 
 // An Invariant is a claim over the final state: that two whole numbers which

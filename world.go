@@ -92,6 +92,9 @@ type Notification struct {
 	From             ConnID
 }
 
+// Fatal is the severity of an error that has ended its connection.
+const Fatal = "FATAL"
+
 // A ServerError is an error with the server's own words for it.
 type ServerError struct {
 	Notice

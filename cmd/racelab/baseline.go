@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 
 	"github.com/racelab/racelab"
@@ -18,7 +19,7 @@ type baseline struct {
 }
 
 type accepted struct {
-	Scenario string        `json:"scenario"`
+	Scenario string        `json:"scenario"` // of a spec file its path from the baseline's folder
 	Strategy string        `json:"strategy"`
 	Engine   string        `json:"engine"`
 	Level    racelab.Level `json:"level"`
@@ -72,11 +73,26 @@ func (b baseline) accept(path string, a accepted) error {
 	return nil
 }
 
-func (r exploreReport) finding(f controlFlags) accepted {
+func (r exploreReport) finding(f exploreFlags) accepted {
 	a := accepted{Scenario: r.Scenario, Strategy: r.Strategy, Engine: r.Engine, Level: r.Level, Sessions: r.Sessions,
 		Processes: r.Processes, Faults: r.Faults, Judge: f.judge, Only: f.only}
+	if isSpec(r.Scenario) {
+		a.Scenario = pathFrom(f.baseline, r.Scenario)
+	}
 	if len(r.Anomalies) > 0 {
 		a.Anomaly = string(r.Anomalies[0].Name)
 	}
 	return a
+}
+
+// pathFrom is a file's path from the folder that another one is in: the same
+// wherever both are called from, and whatever the way there is called.
+func pathFrom(other, file string) string {
+	from, err := filepath.Abs(filepath.Dir(other))
+	to, e := filepath.Abs(file)
+	path, apart := filepath.Rel(from, to)
+	if errors.Join(err, e, apart) != nil {
+		path = filepath.Clean(file)
+	}
+	return filepath.ToSlash(path)
 }

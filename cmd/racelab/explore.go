@@ -80,7 +80,7 @@ same build of racelab. With --part I/N a process does its share of the search;
 --resume F1,F2 puts what all of them have saved together, and goes on.
 
 --baseline FILE lets findings pass that FILE lists; with --accept this one is put
-into it.
+into it. A spec file is listed by its path from the folder of FILE.
 
 FILE.spec is a file of sessions and their steps in SQL, in the format of PostgreSQL's
 isolation tests, on any engine. A session is one call: its set-up, its steps and its
@@ -115,8 +115,9 @@ Exit codes: 0 holds, and everything was searched (or the bound or random sample 
 for), or only a finding of the baseline; 1 violated; 3 unknown: the budget was used up,
 control was lost, a run has more steps than --max-steps, or one schedule gave different
 histories; 2 usage, or a strategy that the engine does not have; 4 the engine cannot be
-reached, or was lost; 130 Ctrl-C. --expect anomaly turns 0 and 1 round. For a scenario: 0
-each strategy agrees with what is declared; 1 one does not; 3 one is unknown.`,
+reached, or it or a session's connection was lost; 130 Ctrl-C. --expect anomaly turns 0
+and 1 round. For a scenario: 0 each strategy agrees with what is declared; 1 one does
+not; 3 one is unknown.`,
 		Example: `  racelab explore deposit/transaction
   racelab explore deposit --engine postgres
   racelab explore deposit/transaction --engine postgres --level "REPEATABLE READ"
@@ -213,7 +214,7 @@ func (f *exploreFlags) sampled() string {
 func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 	switch {
 	case isSpec(name) && f.given.Changed("format"):
-		return exploreSpec(c, name, f)
+		return isolationtester(c, name, f)
 	case f.given.Changed("format"):
 		return usage("--format is for spec files, and %s is none: their names end in .spec", name)
 	}
@@ -279,11 +280,11 @@ func exploreRun(c *cobra.Command, name string, f exploreFlags) error {
 		r.Trials = trialReports(trials, x)
 	}
 	if r.Verdict == racelab.Violated && f.accept {
-		unaccepted := known.accept(f.baseline, r.finding(f.controlFlags))
+		unaccepted := known.accept(f.baseline, r.finding(f))
 		r.Accepted = unaccepted == nil
 		unsaved = errors.Join(unsaved, unaccepted)
 	}
-	r.Accepted = r.Verdict == racelab.Violated && (r.Accepted || slices.Contains(known.Accepted, r.finding(f.controlFlags)))
+	r.Accepted = r.Verdict == racelab.Violated && (r.Accepted || slices.Contains(known.Accepted, r.finding(f)))
 	if f.json {
 		err = writeJSON(c.OutOrStdout(), r)
 	} else {

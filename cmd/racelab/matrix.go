@@ -92,9 +92,9 @@ func rows(args []string) ([]stage.Row, error) {
 	}
 	var all []stage.Row
 	for _, name := range args {
-		s, st, err := stage.Find(scenario.All, name)
+		s, st, err := exhibit(name)
 		if err != nil {
-			return nil, usage("%w", err)
+			return nil, err
 		}
 		for i := range s.Strategies {
 			row := stage.Row{Scenario: s, Strategy: &s.Strategies[i]}

@@ -76,7 +76,7 @@ loss that was seen 0.`,
 				return runSchedule(c, args[0], f.schedule, f.expect, controlFlags{f.engineFlags, f.sessions, f.processes, f.only, f.judge, f.stepLimit, f.maxSteps, f.json, f.specFlags})
 			}
 			if isSpec(args[0]) {
-				return usage("%s is a spec file, whose steps go in an order: give --schedule, or explore it", args[0])
+				return usage("%s is a spec file, whose steps go in an order: give one with --schedule, or run them all with `racelab explore %s`", args[0], shellQuote(args[0]))
 			}
 			if f.compare {
 				return runCompare(c, args[0], f)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/racelab/racelab"
-	"github.com/racelab/racelab/internal/stage"
 	"github.com/racelab/racelab/scenario"
 	"github.com/spf13/cobra"
 )
@@ -67,9 +66,9 @@ Exit codes: 0; 2 there is no such exhibit.`,
 		Example: "  racelab show deposit\n  racelab show deposit/for-update\n  racelab show deposit/for-update --json",
 		Args:    oneExhibit,
 		RunE: func(c *cobra.Command, args []string) error {
-			s, st, err := stage.Find(scenario.All, args[0])
+			s, st, err := exhibit(args[0])
 			if err != nil {
-				return usage("%w", err)
+				return err
 			}
 			if st == nil {
 				return showScenario(c.OutOrStdout(), s, asJSON)

@@ -20,8 +20,7 @@ func (s *suite) end(t *testing.T) {
 	}
 	const addTwo = "UPDATE account SET balance = balance + 1 WHERE id = 2"
 
-	t.Run("a statement that waits never runs", func(t *testing.T) {
-		s.needs(t, s.dialect.Kill != nil, "connections that outlive their process")
+	s.only(t, s.dialect.Kill != nil, "a statement that waits never runs", func(t *testing.T) {
 		w := s.world(t, "")
 		c := s.connectN(t, w, 3)
 		a, b := c[0], c[1]
@@ -42,8 +41,7 @@ func (s *suite) end(t *testing.T) {
 			t.Errorf("balances %d and %d, want 101 and 200: what was ended must not have written", one, two)
 		}
 	})
-	t.Run("an advisory lock is free", func(t *testing.T) {
-		s.has(t, racelab.AdvisoryLocks)
+	s.only(t, s.has(racelab.AdvisoryLocks), "an advisory lock is free", func(t *testing.T) {
 		w := s.world(t, "")
 		a, b := s.connect(t, w), s.connect(t, w)
 		a.exec(t, s.engine.Dialect.AdvisoryLock(7))
@@ -54,8 +52,7 @@ func (s *suite) end(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("many at once", func(t *testing.T) {
-		s.needs(t, s.dialect.Kill != nil, "connections that outlive their process")
+	s.only(t, s.dialect.Kill != nil, "many at once", func(t *testing.T) {
 		w := s.world(t, "")
 		c := s.connectN(t, w, 5)
 		for _, c := range c[1:] {

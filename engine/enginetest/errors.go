@@ -10,10 +10,9 @@ import (
 // errors provokes every class for real.
 func (s *suite) errors(t *testing.T) {
 	t.Run("constraints and syntax", s.constraints)
-	t.Run("deadlock", s.deadlock)
+	s.only(t, s.has(racelab.RowLocks), "deadlock", s.deadlock)
 
-	t.Run("lock not available", func(t *testing.T) {
-		s.has(t, racelab.NoWait)
+	s.only(t, s.has(racelab.NoWait), "lock not available", func(t *testing.T) {
 		w := s.world(t, "")
 		a, b := s.connect(t, w), s.connect(t, w)
 		a.exec(t, "BEGIN", addOne)
@@ -21,8 +20,7 @@ func (s *suite) errors(t *testing.T) {
 		a.exec(t, "COMMIT")
 		b.exec(t, "SELECT * FROM account WHERE id = 1 FOR UPDATE NOWAIT")
 	})
-	t.Run("a locked row is skipped", func(t *testing.T) {
-		s.has(t, racelab.SkipLocked)
+	s.only(t, s.has(racelab.SkipLocked), "a locked row is skipped", func(t *testing.T) {
 		w := s.world(t, "")
 		a, b := s.connect(t, w), s.connect(t, w)
 		a.exec(t, "BEGIN", addOne)
@@ -31,8 +29,7 @@ func (s *suite) errors(t *testing.T) {
 		}
 		a.exec(t, "COMMIT")
 	})
-	t.Run("lock timeout", func(t *testing.T) {
-		s.needs(t, s.dialect.LockTimeout != "", "lock timeout")
+	s.only(t, s.dialect.LockTimeout != "", "lock timeout", func(t *testing.T) {
 		w := s.world(t, "")
 		a, b := s.connect(t, w), s.connect(t, w)
 		a.exec(t, "BEGIN", addOne)
@@ -40,10 +37,7 @@ func (s *suite) errors(t *testing.T) {
 		s.expect(t, b.try(t.Context(), addOne), racelab.LockTimeout)
 		a.exec(t, "COMMIT")
 	})
-	t.Run("busy", func(t *testing.T) {
-		if s.engine.Dialect.Features&racelab.Concurrent != 0 {
-			t.Skipf("skipped, because %s has concurrent writers", s.engine.Name)
-		}
+	s.only(t, !s.has(racelab.Concurrent), "busy", func(t *testing.T) {
 		w := open(t, s.server, racelab.Config{Setup: schema(s.engine.Dialect), BusyLimit: 50 * time.Millisecond})
 		a, b := s.connect(t, w), s.connect(t, w)
 		a.exec(t, "BEGIN", addOne)
@@ -51,8 +45,7 @@ func (s *suite) errors(t *testing.T) {
 		a.exec(t, "COMMIT")
 		b.exec(t, addOne)
 	})
-	t.Run("connection lost", func(t *testing.T) {
-		s.needs(t, s.dialect.Kill != nil, "way to end another connection")
+	s.only(t, s.dialect.Kill != nil, "connection lost", func(t *testing.T) {
 		w := s.world(t, "")
 		a, b := s.connect(t, w), s.connect(t, w)
 		busy := b.start(t, s.dialect.Busy)
@@ -103,7 +96,6 @@ func (s *suite) constraints(t *testing.T) {
 // deadlock lets two sessions take two rows in opposite order, and looks at what
 // is left of it: a victim's past must not count as waiting.
 func (s *suite) deadlock(t *testing.T) {
-	s.has(t, racelab.RowLocks)
 	w := s.world(t, "")
 	a, b := s.connect(t, w), s.connect(t, w)
 	all := []*session{a, b}

@@ -99,8 +99,7 @@ func (s *suite) attach(t *testing.T) {
 
 // ownership uses a server that holds somebody else's table, as a DSN names it.
 func (s *suite) ownership(t *testing.T) {
-	t.Run("an unreachable DSN is an error without its password", func(t *testing.T) {
-		s.needs(t, s.dialect.Unreachable != "", "servers")
+	s.only(t, s.dialect.Unreachable != "", "an unreachable DSN is an error without its password", func(t *testing.T) {
 		server, err := s.engine.Start(t.Context(), s.dialect.Unreachable)
 		if err == nil {
 			server.Close()
@@ -110,8 +109,7 @@ func (s *suite) ownership(t *testing.T) {
 			t.Errorf("the error shows the password: %v", err)
 		}
 	})
-	t.Run("what was there before stays", func(t *testing.T) {
-		s.needs(t, s.dialect.Databases != "", "databases")
+	s.only(t, s.dialect.Databases != "", "what was there before stays", func(t *testing.T) {
 		host := open(t, s.server, racelab.Config{})
 		dsn := s.dsn
 		if dsn == "" {

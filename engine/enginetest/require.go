@@ -21,3 +21,20 @@ func Require(tb testing.TB, e racelab.Engine) {
 		tb.Skipf("skipped, because %s was not found: %s", e.Name, found.Remedy)
 	}
 }
+
+// Start starts a server of the engine's own for the test, which is skipped or
+// fails as Require says if there can be none.
+func Start(t *testing.T, e racelab.Engine) racelab.Server {
+	t.Helper()
+	Require(t, e)
+	server, err := e.Start(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server
+}

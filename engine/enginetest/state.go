@@ -27,8 +27,7 @@ func (s *suite) state(t *testing.T) {
 			t.Errorf("state (-want +got):\n%s", diff)
 		}
 	})
-	t.Run("shows what was committed, and nothing else", func(t *testing.T) {
-		s.has(t, racelab.Concurrent)
+	s.only(t, s.has(racelab.Concurrent), "shows what was committed, and nothing else", func(t *testing.T) {
 		c.exec(t, "BEGIN", addOne)
 		if diff := cmp.Diff(initial, state(t, w)); diff != "" {
 			t.Errorf("an open transaction shows (-before +during):\n%s", diff)

@@ -74,11 +74,11 @@ func Run(t *testing.T, e racelab.Engine, dsn string, d Dialect) {
 	t.Run("cancel", s.cancel)
 	t.Run("end", s.end)
 	t.Run("state", s.state)
-	t.Run("whole", s.whole)
+	t.Run("all tables", s.allTables)
 	t.Run("named", s.named)
 	t.Run("attach", s.attach)
 	t.Run("ownership", s.ownership)
-	t.Run("loss", s.loss)
+	s.only(t, s.dsn == "" && s.dialect.Kill != nil, "loss", s.loss)
 
 	if err := server.Close(); err != nil {
 		t.Errorf("close the server: %v", err)
@@ -159,20 +159,16 @@ func open(tb testing.TB, server racelab.Server, c racelab.Config) racelab.World 
 	return w
 }
 
-// has skips the test unless the dialect has the features.
-func (s *suite) has(t *testing.T, f racelab.Feature) {
+// only runs a test if the engine has what it is about.
+func (s *suite) only(t *testing.T, has bool, name string, test func(*testing.T)) {
 	t.Helper()
-	if why := s.engine.Dialect.Lacks(s.engine.Name, f); why != "" {
-		t.Skipf("skipped, because %s", why)
+	if has {
+		t.Run(name, test)
 	}
 }
 
-func (s *suite) needs(t *testing.T, snippet bool, what string) {
-	t.Helper()
-	if !snippet {
-		t.Skipf("skipped, because %s has no %s", s.engine.Name, what)
-	}
-}
+// has reports whether the dialect has the features.
+func (s *suite) has(f racelab.Feature) bool { return s.engine.Dialect.Features&f == f }
 
 // expect fails unless err has the class.
 func (s *suite) expect(t *testing.T, err error, want racelab.Class) {

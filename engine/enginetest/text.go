@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -66,6 +67,10 @@ func (s *suite) text(t *testing.T) {
 		if err == nil || len(got) != 1 || len(got[0].Rows) != 1 {
 			t.Errorf("tables %v and error %v, want one table and an error", got, err)
 		}
+		var said *racelab.ServerError
+		if !errors.As(err, &said) || said.Severity != "ERROR" || !strings.Contains(said.Message, "nowhere") {
+			t.Errorf("the server said %#v, want an error in its own words, and none that ends the connection", err)
+		}
 	})
 	t.Run("it shares the session's transaction", func(t *testing.T) {
 		if _, _, err := text(t, "BEGIN"); err != nil {
@@ -79,8 +84,7 @@ func (s *suite) text(t *testing.T) {
 			t.Errorf("balance %d after the rollback, want 7", got)
 		}
 	})
-	t.Run("notices come with it, once", func(t *testing.T) {
-		s.needs(t, s.dialect.Notice != "", "notices")
+	s.only(t, s.dialect.Notice != "", "notices come with it, once", func(t *testing.T) {
 		_, notices, err := text(t, s.dialect.Notice)
 		if err != nil {
 			t.Fatal(err)

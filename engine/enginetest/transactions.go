@@ -45,15 +45,13 @@ func (s *suite) transactions(t *testing.T) {
 		}
 		balance(t, 106)
 	})
-	t.Run("a savepoint keeps what came before it", func(t *testing.T) {
-		s.has(t, racelab.Savepoints)
+	s.only(t, s.has(racelab.Savepoints), "a savepoint keeps what came before it", func(t *testing.T) {
 		a.exec(t, "BEGIN", addOne, "SAVEPOINT here", addOne, "ROLLBACK TO SAVEPOINT here", "COMMIT")
 		balance(t, 107)
 		a.exec(t, "BEGIN", "SAVEPOINT here", addOne, "RELEASE SAVEPOINT here", "COMMIT")
 		balance(t, 108)
 	})
-	t.Run("a savepoint outlives an error", func(t *testing.T) {
-		s.has(t, racelab.Savepoints)
+	s.only(t, s.has(racelab.Savepoints), "a savepoint outlives an error", func(t *testing.T) {
 		a.exec(t, "BEGIN", addOne, "SAVEPOINT here")
 		s.expect(t, a.try(t.Context(), "INSERT INTO account (id, balance) VALUES (1, 0)"), racelab.UniqueViolation)
 		s.expect(t, a.try(t.Context(), "SELECT 1"), cmp.Or(s.dialect.AfterError, racelab.OK))

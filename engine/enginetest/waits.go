@@ -20,27 +20,22 @@ func (s *suite) waits(t *testing.T) {
 	t.Run("for a row until the rollback", func(t *testing.T) {
 		s.oneWait(t, "ROLLBACK", "", addOne, "BEGIN", addOne)
 	})
-	t.Run("for a row that is read for update", func(t *testing.T) {
-		s.has(t, racelab.RowLocks)
+	s.only(t, s.has(racelab.RowLocks), "for a row that is read for update", func(t *testing.T) {
 		const read = "SELECT * FROM account WHERE id = 1 FOR UPDATE"
 		s.oneWait(t, "COMMIT", "row", read, "BEGIN", read)
 	})
-	t.Run("for a key that another transaction inserts", func(t *testing.T) {
-		s.has(t, racelab.RowLocks)
+	s.only(t, s.has(racelab.RowLocks), "for a key that another transaction inserts", func(t *testing.T) {
 		const insert = "INSERT INTO account (id, balance) VALUES (7, 0)"
 		s.oneWait(t, "ROLLBACK", "", insert, "BEGIN", insert)
 	})
-	t.Run("for the database's one writer", func(t *testing.T) {
-		s.has(t, racelab.Immediate)
+	s.only(t, s.has(racelab.Immediate), "for the database's one writer", func(t *testing.T) {
 		s.oneWait(t, "COMMIT", "database", "BEGIN IMMEDIATE", "BEGIN IMMEDIATE")
 	})
-	t.Run("for an advisory lock", func(t *testing.T) {
-		s.has(t, racelab.AdvisoryLocks)
+	s.only(t, s.has(racelab.AdvisoryLocks), "for an advisory lock", func(t *testing.T) {
 		d := s.engine.Dialect
 		s.oneWait(t, d.AdvisoryUnlock(7), "advisory", d.AdvisoryLock(7), d.AdvisoryLock(7))
 	})
-	t.Run("for an advisory lock of another world: none", func(t *testing.T) {
-		s.has(t, racelab.AdvisoryLocks)
+	s.only(t, s.has(racelab.AdvisoryLocks), "for an advisory lock of another world: none", func(t *testing.T) {
 		here, there := s.world(t, ""), s.world(t, "")
 		a, b := s.connect(t, here), s.connect(t, there)
 		a.exec(t, s.engine.Dialect.AdvisoryLock(7))
@@ -54,11 +49,10 @@ func (s *suite) waits(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("for a table's definition", func(t *testing.T) {
-		s.has(t, racelab.Concurrent)
+	s.only(t, s.has(racelab.Concurrent), "for a table's definition", func(t *testing.T) {
 		s.oneWait(t, "COMMIT", "metadata", "ALTER TABLE note ADD COLUMN more integer", "BEGIN", "SELECT * FROM note")
 	})
-	t.Run("are served in the order of arrival", s.fifo)
+	s.only(t, s.has(racelab.RowLocks) || s.has(racelab.Immediate), "are served in the order of arrival", s.fifo)
 	t.Run("of a crowd all end", s.crowd)
 	t.Run("of others are not asked for", func(t *testing.T) {
 		w := s.world(t, "")
@@ -133,8 +127,7 @@ func (s *suite) oneWait(t *testing.T, release, what, wants string, holds ...stri
 // to be handed on in the order of arrival.
 func (s *suite) fifo(t *testing.T) {
 	takes := []string{"BEGIN", "SELECT * FROM account WHERE id = 1 FOR UPDATE"}
-	if s.engine.Dialect.Features&racelab.RowLocks == 0 {
-		s.has(t, racelab.Immediate)
+	if !s.has(racelab.RowLocks) {
 		takes = []string{"BEGIN IMMEDIATE"}
 	}
 	w, c, ps := s.queue(t, takes...)

@@ -23,16 +23,7 @@ func until(t *testing.T, what string, holds func() bool) {
 // openWorld gives a private server with a world of two tables.
 func openWorld(t *testing.T, level racelab.Level, more ...string) *world {
 	t.Helper()
-	enginetest.Require(t, Engine)
-	s, err := Engine.Start(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := enginetest.Start(t, Engine)
 	w, err := s.(*server).open(t.Context(), racelab.Config{
 		Level: level,
 		Setup: append([]string{

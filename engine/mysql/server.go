@@ -143,7 +143,7 @@ func (s *server) open(ctx context.Context, config racelab.Config) (racelab.World
 		return nil, errors.Join(err, s.drop(name))
 	}
 	w.owned, w.controlled = true, config.Controlled && s.private != nil
-	w.whole, w.queries = config.Whole, config.Queries
+	w.allTables, w.queries = config.AllTables, config.Queries
 	if err := w.setUp(ctx, config.Setup); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}

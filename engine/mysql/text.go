@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/racelab/racelab"
 )
@@ -36,7 +39,7 @@ func (c *conn) Text(ctx context.Context, sql string, heard func(racelab.Answer))
 	}
 	if err != nil {
 		c.warned = true
-		return c.finish(mark(sql, err))
+		return c.finish(worded(mark(sql, err)))
 	}
 	if asks {
 		return nil
@@ -50,6 +53,20 @@ func (c *conn) Text(ctx context.Context, sql string, heard func(racelab.Answer))
 	}
 	c.warned = len(warnings[0].Rows) > 0
 	return nil
+}
+
+// worded gives an error of the server's its own words. The server does not say
+// how bad it is.
+func worded(err error) error {
+	var said *mysql.MySQLError
+	if !errors.As(err, &said) {
+		return err
+	}
+	severity := "ERROR"
+	if classify(err) == racelab.ConnectionLost {
+		severity = racelab.Fatal
+	}
+	return &racelab.ServerError{Notice: racelab.Notice{Severity: severity, Message: said.Message}, Err: err}
 }
 
 func readText(ctx context.Context, c innerConn, sql string) (results []racelab.Table, err error) {

@@ -31,7 +31,7 @@ type world struct {
 	admin      *sql.DB
 	sessions   link
 	state      []string
-	whole      bool     // all tables are read, instead of what state names
+	allTables  bool     // all tables are read, instead of what state names
 	queries    []string // that are read with them
 	seed       seed
 	// left: statements since the last reset may have left something to the purge.
@@ -82,7 +82,7 @@ func (w *world) setUp(ctx context.Context, statements []string) error {
 			return fmt.Errorf("%w: %s", err, statement)
 		}
 	}
-	if w.seed, err = keepSeed(ctx, w.admin, w.whole); err != nil {
+	if w.seed, err = keepSeed(ctx, w.admin, w.allTables); err != nil {
 		return err
 	}
 	w.left.Store(true) // the set-up's
@@ -133,7 +133,7 @@ func (w *world) readState(ctx context.Context, c *sql.Conn) (state racelab.State
 	for _, name := range names {
 		reads = append(reads, "SELECT * FROM "+name)
 	}
-	if w.whole {
+	if w.allTables {
 		if names, err = w.tables(ctx, c); err != nil {
 			return nil, err
 		}

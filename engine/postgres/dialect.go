@@ -21,7 +21,7 @@ var dialect = racelab.Dialect{
 	Upsert:         func(key string) string { return "ON CONFLICT (" + key + ") DO UPDATE SET" },
 	LockTimeout:    func(seconds int) string { return fmt.Sprintf("SET LOCAL lock_timeout = '%ds'", seconds) },
 	Locking:        locking,
-	Transactions:   racelab.Transactions{Whole: true, Batched: true},
+	Transactions:   racelab.Transactions{FailWhole: true, Batched: true},
 	Isolation:      isolation,
 	Classify:       classify,
 }

@@ -24,17 +24,17 @@ const (
 )
 
 type world struct {
-	server   *server
-	address  string
-	database string // "" if attached: not ours to reset or drop
-	level    racelab.Level
-	state    []string
-	whole    bool     // all tables are read, instead of what state names
-	queries  []string // that are read with them
-	watcher  *sql.DB  // of one connection
-	patient  bool     // sessions look for deadlocks only when told to
-	own      bool     // sessions have the server's own settings
-	reset    *reset   // nil if attached
+	server    *server
+	address   string
+	database  string // "" if attached: not ours to reset or drop
+	level     racelab.Level
+	state     []string
+	allTables bool     // all tables are read, instead of what state names
+	queries   []string // that are read with them
+	watcher   *sql.DB  // of one connection
+	patient   bool     // sessions look for deadlocks only when told to
+	own       bool     // sessions have the server's own settings
+	reset     *reset   // nil if attached
 }
 
 // Open creates a database, or attaches to one that another process created.
@@ -50,7 +50,7 @@ func (s *server) open(ctx context.Context, c racelab.Config) (_ racelab.World, e
 	if c.OwnSettings && c.Level == "" {
 		level = ""
 	}
-	w := &world{server: s, address: c.Attach, level: level, state: c.State, whole: c.Whole, queries: c.Queries, own: c.OwnSettings}
+	w := &world{server: s, address: c.Attach, level: level, state: c.State, allTables: c.AllTables, queries: c.Queries, own: c.OwnSettings}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("open a world: %w", err), w.Close())
@@ -70,7 +70,7 @@ func (s *server) open(ctx context.Context, c racelab.Config) (_ racelab.World, e
 		return nil, err
 	}
 	if w.database != "" {
-		if w.reset, err = newReset(ctx, config, s.superuser, c.Whole); err != nil {
+		if w.reset, err = newReset(ctx, config, s.superuser, c.AllTables); err != nil {
 			return nil, fmt.Errorf("prepare the reset: %w", err)
 		}
 		w.reset.prepare(config)
@@ -171,7 +171,7 @@ const tablesQuery = `SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namesp
 // its first SELECT.
 func (w *world) State(ctx context.Context) (racelab.State, error) {
 	state, err := w.readState(ctx)
-	if err != nil && w.whole && ctx.Err() == nil {
+	if err != nil && w.allTables && ctx.Err() == nil {
 		// What is prepared on the connection that has failed may be of tables
 		// that are other ones by now.
 		state, err = w.readState(ctx)
@@ -181,7 +181,7 @@ func (w *world) State(ctx context.Context) (racelab.State, error) {
 
 func (w *world) readState(ctx context.Context) (racelab.State, error) {
 	names := w.state
-	if w.whole {
+	if w.allTables {
 		found, err := pipeline{tablesQuery}.run(ctx, w.watcher)
 		if err != nil {
 			return nil, fmt.Errorf("list the tables: %w", err)

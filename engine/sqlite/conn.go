@@ -275,6 +275,9 @@ func (c *conn) query(ctx context.Context, text string, args []driver.NamedValue)
 func (c *conn) Text(ctx context.Context, text string, heard func(racelab.Answer)) error {
 	for _, statement := range sqltext.Statements(text) {
 		buffer, err := c.query(ctx, statement, nil)
+		if said := (*sqlite.Error)(nil); errors.As(err, &said) {
+			return &racelab.ServerError{Notice: racelab.Notice{Severity: "ERROR", Message: said.Error()}, Err: err}
+		}
 		if err != nil {
 			return err
 		}

@@ -131,7 +131,7 @@ func (w *world) State(ctx context.Context) (racelab.State, error) {
 		for _, name := range names {
 			reads = append(reads, "SELECT * FROM "+name)
 		}
-		if w.config.Whole {
+		if w.config.AllTables {
 			found, err := c.read(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
 				AND name NOT LIKE 'racelab\_seed\_%' ESCAPE '\' ORDER BY name`)
 			if err != nil {

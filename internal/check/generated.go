@@ -23,7 +23,7 @@ func keyspacesOf(s *racelab.Scenario) keyspaces {
 	for _, column := range s.Generated {
 		column = strings.ToLower(column)
 		table, _, _ := strings.Cut(column, ".")
-		if s.Whole != nil || slices.ContainsFunc(s.State, func(compared string) bool { return strings.EqualFold(compared, table) }) {
+		if s.Learn != nil || slices.ContainsFunc(s.State, func(compared string) bool { return strings.EqualFold(compared, table) }) {
 			k[column] = keyspace(column)
 		}
 	}

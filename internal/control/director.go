@@ -108,7 +108,7 @@ func (d *Director) Running() context.Context { return d.life }
 //
 // What a session's operation answers is in the events. An error says that the
 // run cannot be trusted: the schedule does not fit (ErrDiverged), a session
-// stopped outside the gate (ErrStalled), the server was lost, ctx ended.
+// stopped outside the gate (ErrStalled), the server or a connection was lost, ctx ended.
 func (d *Director) Run(ctx context.Context, scripts []Script, schedule racelab.Schedule) ([]racelab.Event, error) {
 	d.schedule, d.Events = schedule, d.Events[:0]
 	d.looks, d.engine.ran = d.Look || d.Serial != nil || !d.engine.ran, true
@@ -162,6 +162,10 @@ var ErrDiverged = errors.New("the schedule does not fit")
 
 // ErrServerLost says that the engine went away in the middle of a run.
 var ErrServerLost = errors.New("the server was lost")
+
+// ErrConnectionEnded says that somebody has ended a session's connection in the
+// middle of a run: perhaps the session itself.
+var ErrConnectionEnded = errors.New("somebody has ended the connection")
 
 // ErrLate says that a session looked for a deadlock before it was closed, or
 // before we had seen it: the run can be tried again after Engine.Wait.

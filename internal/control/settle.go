@@ -78,7 +78,7 @@ func (d *Director) handOver(ctx context.Context, first *seat) error {
 	for _, f := range finished {
 		d.log(racelab.Event{Kind: racelab.Left, Op: f.op, Result: f.result, What: f.why})
 		if f.result.Class == racelab.ConnectionLost && f.op.Fault == racelab.NoFault {
-			return fmt.Errorf("%w at %s (%s)", ErrServerLost, f.op.Name(), f.op.Text)
+			return d.lost(ctx, f)
 		}
 	}
 	for _, f := range finished {
@@ -89,6 +89,15 @@ func (d *Director) handOver(ctx context.Context, first *seat) error {
 		}
 	}
 	return nil
+}
+
+// lost says what has gone with a session's connection: whether the server has,
+// too, is asked on another one.
+func (d *Director) lost(ctx context.Context, s *seat) error {
+	if _, err := d.engine.World.Waits(ctx, []racelab.ConnID{s.op.Conn}); err != nil {
+		return fmt.Errorf("%w at %s (%s)", ErrServerLost, s.op.Name(), s.op.Text)
+	}
+	return fmt.Errorf("%w of session %s at %s (%s), and the server is still there", ErrConnectionEnded, s.script.Session, s.op.Name(), s.op.Text)
 }
 
 // freeze keeps those who wait from going on by themselves when several could at

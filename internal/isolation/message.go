@@ -95,7 +95,9 @@ const connectionLost = `server closed the connection unexpectedly
 
 `
 
+// fatal reports whether an error has ended its connection: a server's own does
+// so only if it says so, anything else is of the connection itself.
 func fatal(err error) bool {
 	var said *racelab.ServerError
-	return !errors.As(err, &said) || said.Severity == "FATAL"
+	return !errors.As(err, &said) || said.Severity == racelab.Fatal
 }

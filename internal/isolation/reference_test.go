@@ -120,28 +120,24 @@ func oursWithin(ctx context.Context, t rapid.TB, src string, w racelab.World, li
 	return output{both.String(), err == nil, time.Since(started)}
 }
 
-func TestRunPrintsWhatTheReferenceProgramPrints(t *testing.T) {
-	compareFiles(t, "testdata")
-}
-
 // PostgreSQL's own tests are in its source, in src/test/isolation/specs, and
-// not here: name the folder.
-func TestFilesPrintTheSame(t *testing.T) {
-	folder := os.Getenv("RACELAB_TEST_SPECS")
-	if folder == "" {
-		t.Skip("skipped, because RACELAB_TEST_SPECS names no folder with isolation tests")
-	}
-	compareFiles(t, folder)
-}
-
-func compareFiles(t *testing.T, folder string) {
+// not here: RACELAB_TEST_SPECS names the folder.
+func TestFilesPrintWhatTheReferenceProgramPrints(t *testing.T) {
 	program := enginetest.RequireIsolationTester(t)
 	server, another := start(t), start(t) // roles and prepared transactions outlive a database
-	files, err := filepath.Glob(filepath.Join(folder, "*.spec"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no test files in %s: %v", folder, err)
+	folders := []string{"testdata"}
+	if more := os.Getenv("RACELAB_TEST_SPECS"); more != "" {
+		folders = append(folders, more)
 	}
-	for _, file := range files {
+	var all []string
+	for _, folder := range folders {
+		files, err := filepath.Glob(filepath.Join(folder, "*.spec"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no test files in %s: %v", folder, err)
+		}
+		all = append(all, files...)
+	}
+	for _, file := range all {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			src, err := os.ReadFile(file)
 			if err != nil {

@@ -28,11 +28,11 @@ func TestOnlyLoopbackIsListenedOn(t *testing.T) {
 }
 
 func TestLocalhostIsBothFamilies(t *testing.T) {
-	probe, err := net.Listen("tcp", "[::1]:0")
-	if err != nil {
-		t.Skip("skipped, because this machine has no IPv6 loopback")
+	want := []string{"127.0.0.1"}
+	if probe, err := net.Listen("tcp", "[::1]:0"); err == nil { // a machine may have no IPv6
+		probe.Close()
+		want = append(want, "::1")
 	}
-	probe.Close()
 	open, err := listen("localhost:0")
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func TestLocalhostIsBothFamilies(t *testing.T) {
 		hosts, ports = append(hosts, host), append(ports, port)
 		l.Close()
 	}
-	if !slices.Equal(hosts, []string{"127.0.0.1", "::1"}) || ports[0] != ports[1] {
+	if !slices.Equal(hosts, want) || ports[0] != ports[len(ports)-1] {
 		t.Errorf("%v %v", hosts, ports)
 	}
 }

@@ -212,17 +212,6 @@ func TestClientThatHangsUpDoesNotEndItsRequest(t *testing.T) {
 	}
 }
 
-func TestWorkerIsToldNothingInItsArguments(t *testing.T) {
-	c := open(t, nil)
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(c.settings().Pids[0]) + "/cmdline")
-	if err != nil {
-		t.Skip("skipped, because this system has no /proc")
-	}
-	if words := strings.Split(strings.Trim(string(b), "\x00"), "\x00"); len(words) != 2 || words[1] != "worker" {
-		t.Errorf("the worker's command line is %q", words)
-	}
-}
-
 func TestWorkerThatCannotStartIsAnError(t *testing.T) {
 	tmp := shortTemp(t)
 	t.Setenv("TMPDIR", tmp)

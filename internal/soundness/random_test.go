@@ -44,17 +44,7 @@ func onEngines(t *testing.T, run func(t *testing.T, e racelab.Engine, server rac
 	for _, e := range dsn.SQL {
 		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
-			enginetest.Require(t, e)
-			server, err := e.Start(t.Context(), "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := server.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			run(t, e, server)
+			run(t, e, enginetest.Start(t, e))
 		})
 	}
 }

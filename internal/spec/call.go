@@ -59,7 +59,7 @@ func (p *Played) body(messages []message) racelab.Body {
 // send gives a message to the server. Its error is one after which nothing more
 // can be sent.
 func (c *call) send(ctx context.Context, m message) error {
-	if c.env.Dialect.Transactions.Batched && (len(m.statements) > 1 || c.played.Leaves == racelab.InSchema || strings.ContainsAny(m.text, `\$?`)) {
+	if c.env.Dialect.Transactions.Batched && (len(m.statements) > 1 || c.played.Remains == racelab.RemainsInSchema || strings.ContainsAny(m.text, `\$?`)) {
 		return c.batch(ctx, m)
 	}
 	for _, statement := range m.statements {
@@ -160,7 +160,7 @@ func (c *call) note(ctx context.Context, step, text string, kind kindOfStatement
 	}
 	if err != nil {
 		c.played.refusals.refused(step, text, class, err)
-		c.fail(step, class, err, kind, rules.Whole)
+		c.fail(step, class, err, kind, rules.FailWhole)
 		return nil
 	}
 	c.played.refusals.accepted(step, text)
@@ -180,6 +180,8 @@ func (c *call) note(ctx context.Context, step, text string, kind kindOfStatement
 		c.save(lastName(text))
 	case goingBack:
 		c.backTo(lastName(text))
+	case releasing:
+		c.release(lastName(text))
 	default:
 		if len(shown.Columns) > 0 {
 			shown = c.played.labelled(shown, text)

@@ -78,6 +78,18 @@ var files = []played{
 	{name: "an error that a savepoint takes back",
 		src:      account + "session s1 step a { BEGIN; } step b { UPDATE account SET n = 1 WHERE id = 1; } step p { SAVEPOINT p; } step c { INSERT INTO account VALUES (1, 1); } step q { ROLLBACK TO SAVEPOINT p; } step d { COMMIT; } session s2 step w { SELECT n FROM account WHERE id = 2; }",
 		verdicts: map[string]string{"sqlite": "holds", "postgres": "holds", "mysql": "holds"}, says: "id=1 n=1", never: "unique-violation"},
+	{name: "what came after an outer savepoint that has the name of one that was released",
+		src: account + `
+			session s1 setup { BEGIN; } step p { SAVEPOINT p; } step a { SELECT n FROM account WHERE id = 1; } step q { SAVEPOINT p; } step b { SELECT n FROM account WHERE id = 2; }
+				step r { RELEASE SAVEPOINT p; } step o { ROLLBACK TO SAVEPOINT p; } step c { SELECT 7 AS seven; } step d { COMMIT; }
+			session s2 step w { SELECT 1 AS one; }`,
+		verdicts: map[string]string{"sqlite": "holds", "postgres": "holds"}, says: "A.1 ok (c seven=7)", never: "a n="},
+	{name: "and where a second savepoint of a name takes the place of the first",
+		src: account + `
+			session s1 setup { BEGIN; } step p { SAVEPOINT p; } step a { SELECT n FROM account WHERE id = 1; } step q { SAVEPOINT p; } step b { SELECT n FROM account WHERE id = 2; }
+				step r { RELEASE SAVEPOINT p; } step o { ROLLBACK TO SAVEPOINT p; } step c { SELECT 7 AS seven; } step d { COMMIT; }
+			session s2 step w { SELECT 1 AS one; }`,
+		verdicts: map[string]string{"mysql": "holds"}, says: "A.1 ok (a n=0; b n=0; o other; c seven=7)"},
 	{name: "a call that happens in part",
 		src: account + `
 			session s1 step x { UPDATE account SET n = n + 100 WHERE id = 1; } step a { BEGIN; } step a1 { UPDATE account SET n = n + 1 WHERE id = 1; } step a2 { UPDATE account SET n = n + 1 WHERE id = 2; } step c1 { COMMIT; }
@@ -168,17 +180,7 @@ var files = []played{
 func onEngines(t *testing.T, test func(*testing.T, racelab.Engine, racelab.Server)) {
 	for _, e := range dsn.SQL {
 		t.Run(e.Name, func(t *testing.T) {
-			enginetest.Require(t, e)
-			server, err := e.Start(t.Context(), "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := server.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			test(t, e, server)
+			test(t, e, enginetest.Start(t, e))
 		})
 	}
 }

@@ -39,50 +39,50 @@ func TestPermutationsAskForPrograms(t *testing.T) {
 	}
 }
 
-func TestWhatAStatementLeaves(t *testing.T) {
+func TestWhatRemainsOfAStatement(t *testing.T) {
 	for text, want := range map[string]racelab.Remainder{
-		"SELECT n FROM t WHERE id IN (1, 2)":                               racelab.Nothing,
-		"INSERT INTO t (a, b) VALUES (1, 2) ON CONFLICT (a) DO NOTHING":    racelab.Nothing,
-		"INSERT INTO t (a) SELECT count(*) FROM u RETURNING a":             racelab.Nothing,
-		"WITH w AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM w": racelab.Nothing,
-		"BEGIN ISOLATION LEVEL SERIALIZABLE":                               racelab.Nothing,
-		"SET LOCAL lock_timeout = 0":                                       racelab.Nothing,
-		"LOCK TABLE t":                                                     racelab.Nothing,
-		"SET lock_timeout = 0":                                             racelab.InConns,
-		"set @x = 1":                                                       racelab.InConns,
-		"LOCK TABLES t WRITE":                                              racelab.InConns,
-		"LISTEN a":                                                         racelab.InConns,
-		"SELECT pg_advisory_lock(1)":                                       racelab.InConns,
-		"SELECT @x := n FROM t":                                            racelab.InConns,
-		`SELECT "pg_advisory_lock"(1)`:                                     racelab.InConns,
-		"UPDATE t SET n = f(n)":                                            racelab.InConns,
-		"CREATE TEMP TABLE x (n int)":                                      racelab.InConns,
-		"CREATE TABLE x (n int)":                                           racelab.InSchema,
-		"SELECT n INTO x FROM t":                                           racelab.InSchema,
-		"WITH w AS (SELECT 1 AS n) SELECT n INTO x FROM w":                 racelab.InSchema,
-		"DO $$ BEGIN END $$":                                               racelab.InSchema,
-		"CALL p()":                                                         racelab.InSchema,
-		"PRAGMA user_version = 1":                                          racelab.InSchema,
-		"FROBNICATE t":                                                     racelab.InSchema,
+		"SELECT n FROM t WHERE id IN (1, 2)":                               racelab.RemainsNothing,
+		"INSERT INTO t (a, b) VALUES (1, 2) ON CONFLICT (a) DO NOTHING":    racelab.RemainsNothing,
+		"INSERT INTO t (a) SELECT count(*) FROM u RETURNING a":             racelab.RemainsNothing,
+		"WITH w AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM w": racelab.RemainsNothing,
+		"BEGIN ISOLATION LEVEL SERIALIZABLE":                               racelab.RemainsNothing,
+		"SET LOCAL lock_timeout = 0":                                       racelab.RemainsNothing,
+		"LOCK TABLE t":                                                     racelab.RemainsNothing,
+		"SET lock_timeout = 0":                                             racelab.RemainsInConns,
+		"set @x = 1":                                                       racelab.RemainsInConns,
+		"LOCK TABLES t WRITE":                                              racelab.RemainsInConns,
+		"LISTEN a":                                                         racelab.RemainsInConns,
+		"SELECT pg_advisory_lock(1)":                                       racelab.RemainsInConns,
+		"SELECT @x := n FROM t":                                            racelab.RemainsInConns,
+		`SELECT "pg_advisory_lock"(1)`:                                     racelab.RemainsInConns,
+		"UPDATE t SET n = f(n)":                                            racelab.RemainsInConns,
+		"CREATE TEMP TABLE x (n int)":                                      racelab.RemainsInConns,
+		"CREATE TABLE x (n int)":                                           racelab.RemainsInSchema,
+		"SELECT n INTO x FROM t":                                           racelab.RemainsInSchema,
+		"WITH w AS (SELECT 1 AS n) SELECT n INTO x FROM w":                 racelab.RemainsInSchema,
+		"DO $$ BEGIN END $$":                                               racelab.RemainsInSchema,
+		"CALL p()":                                                         racelab.RemainsInSchema,
+		"PRAGMA user_version = 1":                                          racelab.RemainsInSchema,
+		"FROBNICATE t":                                                     racelab.RemainsInSchema,
 	} {
-		if got := leavings(sqltext.Words(text)); got != want {
-			t.Errorf("%s leaves %d, want %d", text, got, want)
+		if got := remainderOf(sqltext.Words(text)); got != want {
+			t.Errorf("of %s remains %d, want %d", text, got, want)
 		}
 	}
 	for text, want := range map[string]racelab.Remainder{
-		"CREATE TABLE t (n int); DROP TABLE t":                                                                  racelab.Nothing,
-		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'":                                            racelab.InConns,
-		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE x; END'":                            racelab.InSchema,
-		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $a$ DROP TABLE t $a$":                                  racelab.InSchema,
-		"CREATE PROCEDURE p() BEGIN CREATE TABLE t (n INT); END":                                                racelab.InSchema,
-		"CREATE FUNCTION f() RETURNS trigger AS $$ $$; CREATE TRIGGER g AFTER UPDATE ON t EXECUTE FUNCTION f()": racelab.InConns,
-		"CREATE TRIGGER g AFTER UPDATE ON t FOR EACH ROW SET @x = 1":                                            racelab.InConns,
-		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE t (n int); DROP TABLE t":      racelab.InConns,
-		"CREATE SEQUENCE s":          racelab.Nothing,
-		"CREATE SEQUENCE s CACHE 10": racelab.InConns,
+		"CREATE TABLE t (n int); DROP TABLE t":                                                                  racelab.RemainsNothing,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'":                                            racelab.RemainsInConns,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE x; END'":                            racelab.RemainsInSchema,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $a$ DROP TABLE t $a$":                                  racelab.RemainsInSchema,
+		"CREATE PROCEDURE p() BEGIN CREATE TABLE t (n INT); END":                                                racelab.RemainsInSchema,
+		"CREATE FUNCTION f() RETURNS trigger AS $$ $$; CREATE TRIGGER g AFTER UPDATE ON t EXECUTE FUNCTION f()": racelab.RemainsInConns,
+		"CREATE TRIGGER g AFTER UPDATE ON t FOR EACH ROW SET @x = 1":                                            racelab.RemainsInConns,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE t (n int); DROP TABLE t":      racelab.RemainsInConns,
+		"CREATE SEQUENCE s":          racelab.RemainsNothing,
+		"CREATE SEQUENCE s CACHE 10": racelab.RemainsInConns,
 	} {
-		if got := inSetups([]string{text}); got != want {
-			t.Errorf("%s leaves %d, want %d", text, got, want)
+		if got := remainderOfSetups([]string{text}); got != want {
+			t.Errorf("of %s remains %d, want %d", text, got, want)
 		}
 	}
 }
@@ -153,7 +153,7 @@ func TestAColumnThatStepsFillIsNotMadeUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		generated, references := p.Whole(schema)
+		generated, references := p.Learn(schema)
 		if (len(generated) == 1) != want || (references["u.tid"] == "t.id") != want {
 			t.Errorf("%s: made up are %v, %v", step, generated, references)
 		}

@@ -9,17 +9,17 @@ import (
 	"github.com/racelab/racelab/internal/sqltext"
 )
 
-// What a statement may leave behind is read from its first word. What is not
-// known leaves the most: then each run has a database of its own, which is slow
+// What may remain of a statement is read from its first word. Of what is not
+// known the most does: then each run has a database of its own, which is slow
 // and right.
 
-// leavesRows are statements that change nothing but rows and counters, and what
+// changesRows are statements that change nothing but rows and counters, and what
 // ends with their transaction.
-var leavesRows = words(`SELECT INSERT UPDATE DELETE REPLACE MERGE WITH VALUES TABLE TRUNCATE SHOW EXPLAIN
+var changesRows = words(`SELECT INSERT UPDATE DELETE REPLACE MERGE WITH VALUES TABLE TRUNCATE SHOW EXPLAIN
 	BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE NOTIFY`)
 
-// leavesSettings are statements that change what their connection knows.
-var leavesSettings = words(`SET RESET LISTEN UNLISTEN DISCARD PREPARE EXECUTE DEALLOCATE USE LOCK UNLOCK DECLARE FETCH MOVE CLOSE`)
+// changesSettings are statements that change what their connection knows.
+var changesSettings = words(`SET RESET LISTEN UNLISTEN DISCARD PREPARE EXECUTE DEALLOCATE USE LOCK UNLOCK DECLARE FETCH MOVE CLOSE`)
 
 // changesSchema are statements after which others may make sense that made none
 // before, or the other way round.
@@ -38,10 +38,10 @@ func words(list string) map[string]bool {
 	return set
 }
 
-func (m message) leaves() racelab.Remainder {
-	most := racelab.Nothing
+func (m message) remains() racelab.Remainder {
+	most := racelab.RemainsNothing
 	for _, statement := range m.statements {
-		most = max(most, leavings(sqltext.Words(statement)))
+		most = max(most, remainderOf(sqltext.Words(statement)))
 	}
 	return most
 }
@@ -50,59 +50,59 @@ func (m message) leaves() racelab.Remainder {
 func (m message) changes() bool {
 	return slices.ContainsFunc(m.statements, func(statement string) bool {
 		tokens := sqltext.Words(statement)
-		return leavings(tokens) == racelab.InSchema && changesSchema[strings.ToUpper(tokens[0].Text)]
+		return remainderOf(tokens) == racelab.RemainsInSchema && changesSchema[strings.ToUpper(tokens[0].Text)]
 	})
 }
 
-func leavings(tokens []sqltext.Token) racelab.Remainder {
+func remainderOf(tokens []sqltext.Token) racelab.Remainder {
 	first := strings.ToUpper(tokens[0].Text)
 	second := func(keywords ...string) bool {
 		return len(tokens) > 1 && slices.ContainsFunc(keywords, tokens[1].Is)
 	}
 	switch {
 	case first == "SET" && second("LOCAL"), first == "LOCK" && second("TABLE", "ONLY"): // PostgreSQL's, of a transaction
-		return racelab.Nothing
-	case leavesSettings[first], first == "CREATE" && second("TEMP", "TEMPORARY"):
-		return racelab.InConns
-	case !leavesRows[first]:
-		return racelab.InSchema
+		return racelab.RemainsNothing
+	case changesSettings[first], first == "CREATE" && second("TEMP", "TEMPORARY"):
+		return racelab.RemainsInConns
+	case !changesRows[first]:
+		return racelab.RemainsInSchema
 	}
-	leaves := racelab.Nothing
+	most := racelab.RemainsNothing
 	for i, t := range tokens[1:] { // tokens[i] is the one before
 		writes := tokens[i].Is("INSERT") || tokens[i].Is("REPLACE") || tokens[i].Is("MERGE") || tokens[i].Is("IGNORE")
 		switch {
 		case t.Is("INTO") && first != "INSERT" && first != "REPLACE" && first != "MERGE" && !writes:
-			return racelab.InSchema // SELECT INTO makes a table
+			return racelab.RemainsInSchema // SELECT INTO makes a table
 		case t.Text == "(" && tokens[i].Kind <= sqltext.Name && !(i > 0 && tokens[i-1].Is("INTO")) &&
 			(tokens[i].Kind == sqltext.Name || !harmless[strings.ToUpper(tokens[i].Text)]):
-			leaves = racelab.InConns // a function may take a lock, or change a setting
+			most = racelab.RemainsInConns // a function may take a lock, or change a setting
 		case t.Text == "@":
-			leaves = racelab.InConns // MySQL's variables are set in passing
+			most = racelab.RemainsInConns // MySQL's variables are set in passing
 		}
 	}
-	return leaves
+	return most
 }
 
-// inSetups says what the objects of a set-up may leave when they are used: a
+// remainderOfSetups says what may remain when the objects of a set-up are used: a
 // statement that uses them does not say so. A routine may change a setting, and
 // a connection keeps numbers of a sequence that has a cache.
-func inSetups(setups []string) racelab.Remainder {
-	leaves := racelab.Nothing
+func remainderOfSetups(setups []string) racelab.Remainder {
+	most := racelab.RemainsNothing
 	for _, text := range setups {
 		if slices.ContainsFunc(sqltext.Words(text), func(t sqltext.Token) bool { return t.Is("CACHE") }) {
-			leaves = racelab.InConns
+			most = racelab.RemainsInConns
 		}
 	}
 	for _, tokens := range routines(setups) {
-		leaves = racelab.InConns
+		most = racelab.RemainsInConns
 		for i, t := range tokens {
 			calls := i+1 < len(tokens) && (tokens[i+1].Is("FUNCTION") || tokens[i+1].Is("PROCEDURE")) // a trigger's
 			if t.Is("ALTER") || t.Is("DROP") || t.Is("CREATE") || t.Is("EXECUTE") && !calls {
-				return racelab.InSchema
+				return racelab.RemainsInSchema
 			}
 		}
 	}
-	return leaves
+	return most
 }
 
 // followable refuses what would make it unclear which transaction a statement is

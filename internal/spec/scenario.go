@@ -28,7 +28,7 @@ func (s *Spec) Play(name, strategy string, program Program) (*Played, error) {
 		Name:    name,
 		Summary: "a spec file: " + program.String(),
 		Setup:   func(racelab.Dialect) []string { return s.Setups },
-		Whole:   p.learn,
+		Learn:   p.learn,
 		Strategies: []racelab.Strategy{{
 			Name: strategy, Summary: "the steps of each session, as the file has them", Body: map[string]racelab.Body{},
 		}},
@@ -47,12 +47,12 @@ func (s *Spec) Play(name, strategy string, program Program) (*Played, error) {
 			}
 		}
 	}
-	p.Leaves = inSetups(s.Setups)
-	p.changing = p.Leaves == racelab.InSchema
+	p.Remains = remainderOfSetups(s.Setups)
+	p.changing = p.Remains == racelab.RemainsInSchema
 	for i, session := range program.Sessions {
 		messages := session.messages()
 		for _, m := range messages {
-			p.Leaves = max(p.Leaves, m.leaves())
+			p.Remains = max(p.Remains, m.remains())
 			p.changing = p.changing || m.changes()
 		}
 		if err := followable(messages); err != nil {

@@ -12,13 +12,13 @@ import (
 // A transaction is what a session's open one has come to so far; or, if none is
 // open, what its next statement does by itself.
 type transaction struct {
-	open   bool
-	shown  racelab.Shown
-	wrote  bool // it has done more than to change settings
-	failed bool // nothing of it will be committed, unless it goes back to a savepoint
-	whole  bool // the server itself refuses what follows
-	err    error
-	saved  []savepoint
+	open     bool
+	shown    racelab.Shown
+	wrote    bool // it has done more than to change settings
+	failed   bool // nothing of it will be committed, unless it goes back to a savepoint
+	refusing bool // the server itself refuses what follows
+	err      error
+	saved    []savepoint
 }
 
 type savepoint struct {
@@ -27,28 +27,43 @@ type savepoint struct {
 }
 
 // skips reports whether statements are not sent.
-func (t *transaction) skips() bool { return t.open && t.failed && !t.whole }
+func (t *transaction) skips() bool { return t.open && t.failed && !t.refusing }
 
 // save remembers how far it has got.
 func (t *transaction) save(name string) {
 	t.saved = append(t.saved, savepoint{name, len(t.shown)})
 }
 
-// backTo forgets what came after a savepoint.
-func (t *transaction) backTo(name string) {
+// last is where the savepoint of a name stands: an older one of that name is out
+// of reach; -1 if there is none.
+func (t *transaction) last(name string) int {
 	for i, s := range slices.Backward(t.saved) {
 		if s.name == name {
-			t.shown, t.saved = t.shown[:s.shown], t.saved[:i+1]
-			t.failed, t.err = false, nil
-			return
+			return i
 		}
+	}
+	return -1
+}
+
+// backTo forgets what came after a savepoint.
+func (t *transaction) backTo(name string) {
+	if i := t.last(name); i >= 0 {
+		t.shown, t.saved = t.shown[:t.saved[i].shown], t.saved[:i+1]
+		t.failed, t.err = false, nil
 	}
 }
 
-// fail keeps an error. An engine that is said to be whole lets nothing more be
-// done in a transaction after any error; the others do, and there one that says
-// that somebody else was in the way ends it too.
-func (c *call) fail(step string, class racelab.Class, err error, kind kindOfStatement, whole bool) {
+// release forgets a savepoint, and those after it. What came after it stays.
+func (t *transaction) release(name string) {
+	if i := t.last(name); i >= 0 {
+		t.saved = t.saved[:i]
+	}
+}
+
+// fail keeps an error. Where transactions fail whole nothing more is done in one
+// after any error; elsewhere it is, and there one that says that somebody else was
+// in the way ends it too.
+func (c *call) fail(step string, class racelab.Class, err error, kind kindOfStatement, failWhole bool) {
 	inTheWay := class.Aborted() || class == racelab.LockNotAvailable
 	if class == racelab.LockNotAvailable {
 		err = fmt.Errorf("%w: %w", racelab.ErrRefused, err)
@@ -62,9 +77,9 @@ func (c *call) fail(step string, class racelab.Class, err error, kind kindOfStat
 	case c.err == nil:
 		c.err = err
 	}
-	over := kind == committing && whole // a COMMIT that fails is a rollback
+	over := kind == committing && failWhole // a COMMIT that fails is a rollback
 	if c.open && !over {
-		c.failed, c.whole = c.failed || whole || inTheWay || kind == committing, whole
+		c.failed, c.refusing = c.failed || failWhole || inTheWay || kind == committing, failWhole
 		return
 	}
 	c.failed = true
@@ -110,6 +125,7 @@ const (
 	rollingBack
 	goingBack
 	saving
+	releasing
 )
 
 func kindOf(tokens []sqltext.Token) kindOfStatement {
@@ -131,6 +147,8 @@ func kindOf(tokens []sqltext.Token) kindOfStatement {
 		return rollingBack
 	case first.Is("SAVEPOINT"):
 		return saving
+	case first.Is("RELEASE"):
+		return releasing
 	}
 	return ordinary
 }
@@ -162,7 +180,7 @@ func givesRows(text string) bool {
 
 // isSetting reports whether a statement only changes what its connection knows.
 func isSetting(text string) bool {
-	return leavesSettings[strings.ToUpper(sqltext.Words(text)[0].Text)]
+	return changesSettings[strings.ToUpper(sqltext.Words(text)[0].Text)]
 }
 
 func textOf(v racelab.Value) string { return fmt.Sprintf("%T %v", v, v) }

@@ -109,20 +109,27 @@ var killing = map[string]struct{ self, kill string }{
 	"mysql":    {"SELECT CONNECTION_ID()", "KILL %d"},
 }
 
+// outside is a session beside all cells, in a database of its own.
+func outside(t *testing.T, server racelab.Server) racelab.Conn {
+	t.Helper()
+	w, err := server.Open(t.Context(), racelab.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	c, err := w.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
 // A connection that the server ends is no error of the program's: the run
 // cannot be trusted, and says where.
 func TestAConnectionThatTheServerEndsIsAnError(t *testing.T) {
 	onEnginesThat(t, hasServer, func(t *testing.T, e racelab.Engine, server racelab.Server) {
-		other, err := server.Open(t.Context(), racelab.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer other.Close()
-		outside, err := other.Connect(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer outside.Close()
+		outside := outside(t, server)
 		killed := false
 		kill := func(ctx context.Context, id int64) error {
 			killed = true
@@ -175,7 +182,7 @@ func TestAConnectionThatTheServerEndsIsAnError(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, err = run(t, cell, c.schedule)
-				if !errors.Is(err, control.ErrServerLost) || !strings.Contains(err.Error(), c.says) {
+				if !errors.Is(err, control.ErrConnectionEnded) || !strings.Contains(err.Error(), c.says) {
 					t.Errorf("it ended with %v", err)
 				}
 				if h, err := run(t, cell, ""); err != nil { // nobody is killed any more

@@ -65,7 +65,7 @@ func (s Selection) protections(texts []string) []Change {
 			})
 		}
 	}
-	if s.Scenario.Whole != nil { // what it does is written down, and retries nothing
+	if s.Scenario.Learn != nil { // what it does is written down, and retries nothing
 		return all
 	}
 	return append(all, Change{Name: "the retries (one try)", Tries: 1})

@@ -234,16 +234,7 @@ func TestAnInterruptEndsAStatementThatNeverEnds(t *testing.T) {
 			return fmt.Sprint(strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "sqlite3VdbeExec("))
 		}
 		if count := endless[e.Name].running; count != "" {
-			other, err := server.Open(t.Context(), racelab.Config{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer other.Close()
-			outside, err := other.Connect(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer outside.Close()
+			outside := outside(t, server)
 			running = func() string {
 				tables, _, err := enginetest.Text(t.Context(), outside, count)
 				if err != nil {

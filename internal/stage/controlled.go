@@ -106,7 +106,7 @@ func (c *Cell) connect() {
 	for i := range c.roles {
 		intake := sqlgate.New(c.world, c.selection.Engine.Dialect, racelab.Letter(i))
 		intake.Rewrite, intake.PlainLevel = c.how.Change.Rewrite, c.how.Change.Level != ""
-		intake.Once = c.selection.Scenario.Leaves != racelab.Nothing
+		intake.Once = c.selection.Scenario.Remains != racelab.RemainsNothing
 		c.intakes = append(c.intakes, intake)
 	}
 }
@@ -114,15 +114,15 @@ func (c *Cell) connect() {
 // learn completes a scenario of which nothing is declared, and looks whether its
 // invariants can be measured.
 func (c *Cell) learn(ctx context.Context, schema racelab.Schema) error {
-	if c.selection.Scenario.Whole == nil {
+	if c.selection.Scenario.Learn == nil {
 		return nil
 	}
-	whole := *c.selection.Scenario
-	whole.Generated, whole.References = whole.Whole(schema)
-	c.selection.Scenario = &whole
+	learned := *c.selection.Scenario
+	learned.Generated, learned.References = learned.Learn(schema)
+	c.selection.Scenario = &learned
 	state, err := c.world.State(ctx)
 	if err == nil {
-		_, err = check.Invariants(&whole, state)
+		_, err = check.Invariants(&learned, state)
 	}
 	if err == nil || ctx.Err() != nil || c.selection.Engine.Dialect.Classify(err) == racelab.ConnectionLost {
 		return err
@@ -133,7 +133,7 @@ func (c *Cell) learn(ctx context.Context, schema racelab.Schema) error {
 // anew brings the world back to its beginning: where a run may have changed more
 // than a reset can undo, by another one in its place.
 func (c *Cell) anew(ctx context.Context) (err error) {
-	if c.used && c.selection.Scenario.Leaves == racelab.InSchema {
+	if c.used && c.selection.Scenario.Remains == racelab.RemainsInSchema {
 		if err := c.closeWorld(); err != nil {
 			return err
 		}

@@ -36,17 +36,7 @@ func onEnginesThat(t *testing.T, fit func(racelab.Engine) bool, run func(t *test
 func on(t *testing.T, engines []racelab.Engine, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
 	for _, e := range engines {
 		t.Run(e.Name, func(t *testing.T) {
-			enginetest.Require(t, e)
-			server, err := e.Start(t.Context(), "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := server.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			run(t, e, server)
+			run(t, e, enginetest.Start(t, e))
 		})
 	}
 }

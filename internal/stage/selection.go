@@ -73,7 +73,7 @@ func (s Selection) Config() racelab.Config {
 		Level:     s.Level,
 		Setup:     s.setup(),
 		State:     s.Scenario.State,
-		Whole:     s.Scenario.Whole != nil,
+		AllTables: s.Scenario.Learn != nil,
 		BusyLimit: BusyLimit,
 	}
 	for _, claim := range s.Scenario.Invariants {

@@ -9,10 +9,10 @@ import (
 	"github.com/racelab/racelab"
 )
 
-// whole is a world of which nothing is declared.
-func (s *suite) whole(t *testing.T) {
+// allTables is a world of which nothing is declared.
+func (s *suite) allTables(t *testing.T) {
 	const sum = "SELECT sum(amount) > 5 AS much FROM entry"
-	config := racelab.Config{Setup: schema(s.engine.Dialect), Whole: true, Queries: []string{sum}}
+	config := racelab.Config{Setup: schema(s.engine.Dialect), AllTables: true, Queries: []string{sum}}
 	w := open(t, s.server, config)
 	c := s.connect(t, w)
 	initial := state(t, w)
@@ -30,7 +30,7 @@ func (s *suite) whole(t *testing.T) {
 		}
 		declared := state(t, s.world(t, ""))
 		if diff := cmp.Diff(declared, initial[:3]); diff != "" {
-			t.Errorf("(-declared +whole):\n%s", diff)
+			t.Errorf("(-declared +all tables):\n%s", diff)
 		}
 	})
 	t.Run("knows which columns are made up", func(t *testing.T) {
