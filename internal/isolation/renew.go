@@ -28,7 +28,8 @@ import (
 //     in a new table, and a scan finds them in it.
 //   - each table and each index keeps to its one page, to which serializable
 //     transactions lock and the planner estimates it. If it has not, what the
-//     permutation printed is forgotten, and it runs again in new tables.
+//     permutation printed is forgotten, and it runs again in new tables. The same
+//     if somebody has counted the rows meanwhile, as autovacuum does.
 //   - nobody may hold a lock on them, which DROP TABLE would wait for.
 type renewal struct {
 	tables   []string // as they are written in the set-up, in its order
@@ -36,7 +37,7 @@ type renewal struct {
 	counters bool     // tables have sequences
 	since    int      // how often tables were brought back since they were made
 	message  string   // brings back those that were made last; it begins with crowded
-	crowded  string   // asks whether any of them has more than its page
+	crowded  string   // asks whether any of them has more than its page, or was counted
 }
 
 // renewalOf returns nil if a test may do more than a renewal can undo.
@@ -231,7 +232,10 @@ func (n *renewal) learn(ctx context.Context, c racelab.Conn) (err error) {
 			SELECT oid, 1 AS pages FROM heap
 			UNION SELECT indexrelid, 2 FROM pg_index WHERE indrelid IN (SELECT oid FROM heap) -- the first is about the index
 		)
-		SELECT 'SELECT ' || string_agg(format('pg_relation_size(%%s) > %%s', oid, pages * current_setting('block_size')::int), ' OR ') FROM file`,
+		SELECT format('SELECT %%s OR %%s <> (SELECT sum(reltuples) FROM pg_class WHERE oid IN (%%s))',
+			string_agg(format('pg_relation_size(%%s) > %%s', oid, pages * current_setting('block_size')::int), ' OR '),
+			(SELECT sum(reltuples) FROM pg_class WHERE oid IN (SELECT oid FROM heap)),
+			(SELECT string_agg(oid::text, ', ') FROM heap)) FROM file`,
 		tables)); err != nil {
 		return err
 	}

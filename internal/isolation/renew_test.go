@@ -1,0 +1,121 @@
+package isolation_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/racelab/racelab"
+)
+
+// watched says what is about to be sent to a world.
+type watched struct {
+	racelab.World
+	sent func(sql string)
+}
+
+func (w watched) Connect(ctx context.Context) (racelab.Conn, error) {
+	c, err := w.World.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return watchedConn{c, w.sent}, nil
+}
+
+type watchedConn struct {
+	racelab.Conn
+	sent func(sql string)
+}
+
+func (c watchedConn) Text(ctx context.Context, sql string, heard func(racelab.Answer)) error {
+	c.sent(sql)
+	return c.Conn.Text(ctx, sql, heard)
+}
+
+// again reports whether a text brings tables back.
+func again(sql string) bool {
+	return strings.Contains(sql, "IN ACCESS EXCLUSIVE MODE NOWAIT;\nDELETE FROM ")
+}
+
+// counted runs a test and says how often its tables were made, how often they were
+// brought back, and what was printed. Before they are brought back for the third
+// time it runs a statement of somebody else.
+func counted(t *testing.T, server racelab.Server, src, meanwhile string) (made, renewed int, printed string) {
+	inWorld(t, server, func(w racelab.World) {
+		other, err := w.Connect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		got := ours(t.Context(), t, src, watched{w, func(sql string) {
+			if strings.HasPrefix(sql, "CREATE TABLE") {
+				made++
+			}
+			if !again(sql) {
+				return
+			}
+			if renewed++; renewed == 3 && meanwhile != "" {
+				if err := other.Text(t.Context(), meanwhile, func(racelab.Answer) {}); err != nil {
+					t.Error(err)
+				}
+			}
+		}})
+		printed = got.Text
+	})
+	return made, renewed, printed
+}
+
+const plainReads = `
+setup { CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 0), (2, 0); }
+teardown { DROP TABLE t; }
+session s1 step a1 { SELECT n FROM t WHERE id = 1; } step b1 { UPDATE t SET n = n + 1; }
+session s2 step a2 { SELECT * FROM t; } step b2 { SELECT count(*) FROM t; }
+`
+
+func TestTablesAreUsedAgain(t *testing.T) {
+	const orders = 6
+	server := start(t)
+	made, renewed, printed := counted(t, server, plainReads, "")
+	if made != 1 || renewed != orders-1 {
+		t.Errorf("tables were made %d times and brought back %d times; want 1 and %d", made, renewed, orders-1)
+	}
+	// What a planner knows of them is what it knows of new ones.
+	made, _, same := counted(t, server, plainReads, "ANALYZE t")
+	if made != 2 {
+		t.Errorf("tables whose rows were counted meanwhile were made %d times; want 2", made)
+	}
+	if same != printed {
+		t.Errorf("it printed\n%s\nand not\n%s", same, printed)
+	}
+}
+
+// What a test may do to its tables, its database or its sessions is undone by new
+// tables, or by nothing.
+func TestTablesAreMadeAnew(t *testing.T) {
+	server := start(t)
+	for name, change := range map[string][2]string{
+		"a step that changes a table":      {"SELECT * FROM t;", "ALTER TABLE t ADD COLUMN m int;"},
+		"a step that tells where rows lie": {"SELECT * FROM t;", "SELECT ctid FROM t;"},
+		"a step that tells the time":       {"SELECT * FROM t;", "SELECT now() > '2000-01-01';"},
+		"a step that asks a catalog":       {"SELECT * FROM t;", "SELECT count(*) FROM pg_class;"},
+		"a quoted function":                {"SELECT * FROM t;", `SELECT "pg_backend_pid"() > 0;`},
+		"a setting that stays":             {"SELECT * FROM t;", "SET work_mem = '1MB';"},
+		"a lock that stays":                {"SELECT * FROM t;", "SELECT pg_advisory_lock_shared(1);"},
+		"a table made by a query":          {"SELECT * FROM t;", "SELECT * INTO TEMP u FROM t; DROP TABLE u;"},
+		"a set-up with a function":         {"INSERT INTO", "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; INSERT INTO"},
+		"a set-up that tells":              {"(2, 0);", "(2, 0); SELECT 'made' AS t;"},
+		"a table from a query":             {"INSERT INTO t", "CREATE TABLE u AS SELECT 1; DROP TABLE u; INSERT INTO t"},
+		"a teardown that tells":            {"DROP TABLE t;", "DROP TABLE t; SELECT 'gone' AS t;"},
+		"a default that tells the time":    {"n int)", "n int, at timestamptz DEFAULT now())"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			src := strings.Replace(plainReads, change[0], change[1], 1)
+			if src == plainReads {
+				t.Fatal("nothing is changed")
+			}
+			if _, renewed, printed := counted(t, server, src, ""); renewed != 0 || !strings.Contains(printed, "step b2") {
+				t.Errorf("tables were brought back %d times:\n%s", renewed, printed)
+			}
+		})
+	}
+}
