@@ -39,22 +39,17 @@ func TestReducedFindsWhatBruteForceFindsInAnyProgram(t *testing.T) {
 	})
 }
 
+// servers are those that the tests share.
+var servers enginetest.Servers
+
+func TestMain(m *testing.M) { os.Exit(servers.Run(m)) }
+
 // onEngines runs a test on each engine, all at once.
 func onEngines(t *testing.T, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
 	for _, e := range dsn.SQL {
 		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
-			enginetest.Require(t, e)
-			server, err := e.Start(t.Context(), "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := server.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			run(t, e, server)
+			run(t, e, servers.Of(t, e))
 		})
 	}
 }

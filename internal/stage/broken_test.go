@@ -112,7 +112,7 @@ var killing = map[string]struct{ self, kill string }{
 // A connection that the server ends is no error of the program's: the run
 // cannot be trusted, and says where.
 func TestAConnectionThatTheServerEndsIsAnError(t *testing.T) {
-	onEnginesThat(t, hasServer, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+	inTurn(t, hasServer, func(t *testing.T, e racelab.Engine, server racelab.Server) {
 		other, err := server.Open(t.Context(), racelab.Config{})
 		if err != nil {
 			t.Fatal(err)

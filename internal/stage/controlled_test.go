@@ -4,57 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/racelab/racelab"
-	"github.com/racelab/racelab/engine/enginetest"
-	"github.com/racelab/racelab/internal/dsn"
 	"github.com/racelab/racelab/internal/explore"
 	"github.com/racelab/racelab/internal/stage"
 	"github.com/racelab/racelab/scenario"
 )
-
-// onAll starts each engine once for a test, shared memory among them, and skips
-// those that are not there.
-func onAll(t *testing.T, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
-	on(t, dsn.Engines, run)
-}
-
-// onEngines leaves shared memory out.
-func onEngines(t *testing.T, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
-	onEnginesThat(t, func(racelab.Engine) bool { return true }, run)
-}
-
-// onEnginesThat leaves out those that do not fit.
-func onEnginesThat(t *testing.T, fit func(racelab.Engine) bool, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
-	on(t, slices.DeleteFunc(slices.Clone(dsn.SQL), func(e racelab.Engine) bool { return !fit(e) }), run)
-}
-
-func on(t *testing.T, engines []racelab.Engine, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
-	for _, e := range engines {
-		t.Run(e.Name, func(t *testing.T) {
-			enginetest.Require(t, e)
-			server, err := e.Start(t.Context(), "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := server.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			run(t, e, server)
-		})
-	}
-}
-
-func isPostgres(e racelab.Engine) bool  { return e.Name == "postgres" }
-func isMySQL(e racelab.Engine) bool     { return e.Name == "mysql" }
-func hasRowLocks(e racelab.Engine) bool { return e.Dialect.Features&racelab.RowLocks != 0 }
-func hasServer(e racelab.Engine) bool   { return e.Dialect.Features&racelab.Concurrent != 0 }
 
 func choose(t *testing.T, e racelab.Engine, name string, l racelab.Level) stage.Selection {
 	t.Helper()
