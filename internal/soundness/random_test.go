@@ -39,12 +39,17 @@ func TestReducedFindsWhatBruteForceFindsInAnyProgram(t *testing.T) {
 	})
 }
 
+// servers are those that the tests share.
+var servers enginetest.Servers
+
+func TestMain(m *testing.M) { os.Exit(servers.Run(m)) }
+
 // onEngines runs a test on each engine, all at once.
 func onEngines(t *testing.T, run func(t *testing.T, e racelab.Engine, server racelab.Server)) {
 	for _, e := range dsn.SQL {
 		t.Run(e.Name, func(t *testing.T) {
 			t.Parallel()
-			run(t, e, enginetest.Start(t, e))
+			run(t, e, servers.Of(t, e))
 		})
 	}
 }

@@ -128,7 +128,7 @@ func outside(t *testing.T, server racelab.Server) racelab.Conn {
 // A connection that the server ends is no error of the program's: the run
 // cannot be trusted, and says where.
 func TestAConnectionThatTheServerEndsIsAnError(t *testing.T) {
-	onEnginesThat(t, hasServer, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+	inTurn(t, hasServer, func(t *testing.T, e racelab.Engine, server racelab.Server) {
 		outside := outside(t, server)
 		killed := false
 		kill := func(ctx context.Context, id int64) error {

@@ -125,7 +125,7 @@ func TestAWaitThatItsContextEnds(t *testing.T) {
 			return err
 		}},
 	}
-	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+	inTurn(t, anyEngine, func(t *testing.T, e racelab.Engine, server racelab.Server) {
 		for name, c := range ways {
 			t.Run(name, func(t *testing.T) {
 				var giveUp context.CancelFunc
@@ -228,7 +228,7 @@ var endless = map[string]struct{ statement, running string }{
 
 // Whoever interrupts a run does not wait for its statements, and leaves none.
 func TestAnInterruptEndsAStatementThatNeverEnds(t *testing.T) {
-	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+	inTurn(t, anyEngine, func(t *testing.T, e racelab.Engine, server racelab.Server) {
 		running := func() string { // of an embedded engine
 			stacks := make([]byte, 1<<20)
 			return fmt.Sprint(strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "sqlite3VdbeExec("))
@@ -288,7 +288,7 @@ func TestAnInterruptEndsAStatementThatNeverEnds(t *testing.T) {
 
 // A run that ends leaves nobody waiting, also who has no context.
 func TestAWaitWithoutAContextEndsWithItsRun(t *testing.T) {
-	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
+	inTurn(t, anyEngine, func(t *testing.T, e racelab.Engine, server racelab.Server) {
 		leaks := goleak.IgnoreCurrent()
 		cell, err := selected(t, e, "", addTen, func(_ context.Context, env *racelab.Env) (racelab.Value, error) {
 			_, err := env.DB.Exec("UPDATE item SET n = n + 1 WHERE id = 1")

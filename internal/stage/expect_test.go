@@ -38,7 +38,6 @@ func TestWhatIsDeclaredIsWhatIsComputed(t *testing.T) {
 		t.Skip("skipped, because of -short: it explores every strategy at every level")
 	}
 	onAll(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
-		t.Parallel()
 		m := stage.Matrix{
 			Rows: rowsOf(scenario.All...), Stands: []stage.Stand{{Engine: e, Server: server}},
 			Each: stage.Exploration{Reduced: true, Time: 2 * time.Minute}, Workers: 2,
@@ -212,7 +211,6 @@ func TestWhoRenamesTheCategoryWaits(t *testing.T) {
 // It fails only when it has waited for as long as it may.
 func TestARenameFailsOnlyAtItsTimeout(t *testing.T) {
 	onEnginesThat(t, hasRowLocks, func(t *testing.T, e racelab.Engine, server racelab.Server) {
-		t.Parallel()
 		for name, want := range map[string]int{"join": 0, "join-timeout": 1} {
 			sel := choose(t, e, "stock/"+name, "")
 			sel.Strategy = afterTheLock(*sel.Strategy)

@@ -98,7 +98,7 @@ func TestACallThatNeverComesBackIsLeftBehind(t *testing.T) {
 	never := make(chan struct{})
 	defer close(never)
 	stuck := func(context.Context, *racelab.Env) (racelab.Value, error) { <-never; return nil, nil }
-	report, err := runFree(t, t.Context(), exhibit(nothing, stuck), Free{Runs: 1, Timeout: 10 * time.Millisecond})
+	report, err := runFree(t, t.Context(), exhibit(nothing, stuck), Free{Runs: 1, Timeout: 500 * time.Millisecond})
 	if err != nil || report.Stalled == nil || report.OK != 1 || report.Unknown != 1 {
 		t.Fatalf("%+v, %v", report, err)
 	}

@@ -87,7 +87,6 @@ func TestTheCellsOfDepositOnSQLite(t *testing.T) {
 func TestACellDoesNotDependOnThoseBeforeIt(t *testing.T) {
 	deposit, _ := scenario.Named("deposit")
 	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
-		t.Parallel()
 		m := stage.Matrix{
 			Stands: []stage.Stand{{Engine: e, Server: server}}, Levels: e.Dialect.Levels[:1], Each: stage.Exploration{Reduced: true},
 		}

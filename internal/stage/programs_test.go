@@ -418,48 +418,69 @@ func (p program) scenario(e racelab.Engine) *racelab.Scenario {
 
 func TestProgramsWorkedOutByHand(t *testing.T) {
 	onEngines(t, func(t *testing.T, e racelab.Engine, server racelab.Server) {
-		for _, p := range programs {
-			s := p.scenario(e)
-			if s.Because(&s.Strategies[0], e, "") != "" {
-				continue // what the engine does not have it cannot get wrong
-			}
-			for _, level := range e.Dialect.Levels {
+		for _, level := range e.Dialect.Levels {
+			// Programs over the same tables take turns in one world.
+			worlds := map[string]*stage.Cells{}
+			for _, p := range programs {
+				s := p.scenario(e)
+				if s.Because(&s.Strategies[0], e, "") != "" {
+					continue // what the engine does not have it cannot get wrong
+				}
 				t.Run(fmt.Sprint(p.name, " ", level), func(t *testing.T) {
 					sel, err := stage.Select(s, &s.Strategies[0], e, level)
 					if err != nil {
 						t.Fatal(err)
 					}
-					x, err := sel.Explore(t.Context(), server, stage.Exploration{Faults: p.faults})
+					tables := fmt.Sprint(p.setup, s.State, s.Cast)
+					cells, open := worlds[tables]
+					if !open {
+						if cells, err = sel.NewCells(t.Context(), server, stage.Controlled{}, 1); err != nil {
+							t.Fatal(err)
+						}
+						worlds[tables] = cells
+					}
+					x, err := cells.Explore(t.Context(), sel.Strategy, stage.Exploration{Faults: p.faults})
 					if err != nil {
 						t.Fatal(err)
 					}
-					want := slices.Contains(p.violated[e.Name], level)
-					if got := x.Violations > 0; got != want || !x.Complete {
-						t.Fatalf("violated %v, want %v; complete %v: %s: %s", got, want, x.Complete, x.Schedule, x.Judgement.Why)
-					}
-					if x.Replayed.OK != x.Replayed.Of || x.Checked.OK != x.Checked.Of {
-						t.Errorf("replayed %+v, checked %+v", x.Replayed, x.Checked)
-					}
-					if got, want := x.Classes[racelab.Refused] > 0, slices.Contains(p.refused[e.Name], level); got != want && p.refused != nil {
-						t.Errorf("refused %v, want %v", got, want)
-					}
-					if p.faults > 0 && x.Classes[racelab.ConnectionLost] == 0 {
-						t.Error("no call has ended with a lost connection")
-					}
-					if !want {
-						return
-					}
-					if !strings.Contains(x.Schedule.String(), p.witness) {
-						t.Errorf("%s shows it, and not %s", x.Schedule, p.witness)
-					}
-					// At READ UNCOMMITTED the history alone does not always say
-					// what a read saw: then nothing is named.
-					a, named := x.Explain()
-					if named && string(a.Name) != p.anomaly || !named && p.anomaly != "" && level != racelab.ReadUncommitted {
-						t.Errorf("%s is called %q, want %q", x.Schedule, a.Name, p.anomaly)
-					}
+					p.check(t, e, level, x)
 				})
+			}
+			for _, cells := range worlds {
+				if err := cells.Close(); err != nil {
+					t.Error(err)
+				}
 			}
 		}
 	})
+}
+
+// check holds what was found against what was worked out.
+func (p program) check(t *testing.T, e racelab.Engine, level racelab.Level, x stage.Explored) {
+	t.Helper()
+	want := slices.Contains(p.violated[e.Name], level)
+	if got := x.Violations > 0; got != want || !x.Complete {
+		t.Fatalf("violated %v, want %v; complete %v: %s: %s", got, want, x.Complete, x.Schedule, x.Judgement.Why)
+	}
+	if x.Replayed.OK != x.Replayed.Of || x.Checked.OK != x.Checked.Of {
+		t.Errorf("replayed %+v, checked %+v", x.Replayed, x.Checked)
+	}
+	if got, want := x.Classes[racelab.Refused] > 0, slices.Contains(p.refused[e.Name], level); got != want && p.refused != nil {
+		t.Errorf("refused %v, want %v", got, want)
+	}
+	if p.faults > 0 && x.Classes[racelab.ConnectionLost] == 0 {
+		t.Error("no call has ended with a lost connection")
+	}
+	if !want {
+		return
+	}
+	if !strings.Contains(x.Schedule.String(), p.witness) {
+		t.Errorf("%s shows it, and not %s", x.Schedule, p.witness)
+	}
+	// At READ UNCOMMITTED the history alone does not always say
+	// what a read saw: then nothing is named.
+	a, named := x.Explain()
+	if named && string(a.Name) != p.anomaly || !named && p.anomaly != "" && level != racelab.ReadUncommitted {
+		t.Errorf("%s is called %q, want %q", x.Schedule, a.Name, p.anomaly)
+	}
 }
