@@ -322,7 +322,11 @@ func drawPlain(t *rapid.T) *spec.Spec {
 		}
 		s.Sessions = append(s.Sessions, session)
 	}
-	for range rapid.IntRange(3, 12).Draw(t, "permutations") {
+	permutations := rapid.IntRange(3, 12).Draw(t, "permutations")
+	if likely(t, "many", 25) {
+		permutations = 30 // so that they run in lanes
+	}
+	for range permutations {
 		s.Permutations = append(s.Permutations, mark(t, s, rapid.Permutation(turns).Draw(t, "order")))
 	}
 	return s
