@@ -44,7 +44,7 @@ var rules = []rule{
 	{"internal/picture", "racelab internal/tables internal/sqltext", false},
 
 	{"internal/explore", "racelab internal/check", false},
-	{"internal/isolation", "racelab internal/spec", false},
+	{"internal/isolation", "racelab internal/spec internal/sqltext", false},
 	{"internal/stage", "racelab mem internal/intake/* internal/control internal/explore internal/check internal/spec internal/tables internal/sqltext internal/nearest", false},
 	{"internal/dsn", "racelab engine/* internal/nearest", false},
 
