@@ -80,16 +80,13 @@ func isolationtester(c *cobra.Command, file string, f exploreFlags) (err error) 
 }
 
 // runIsolationTest runs a file in the database that the DSN names, or in a new
-// one. Of the sessions of a permutation and this program only one moves at a time:
-// more processors would only wake each other, which takes them as long as the steps.
+// one. Of the sessions and this program only one moves at a time: more processors
+// would only wake each other, which takes them as long as the steps.
 func runIsolationTest(ctx context.Context, s *spec.Spec, server racelab.Server, c racelab.Config, o isolation.Options) error {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	w, err := server.Open(ctx, c)
 	if err != nil {
 		return err
-	}
-	if c.Attach == "" {
-		o.Lanes = min(runtime.NumCPU(), 4)
 	}
 	return errors.Join(isolation.Run(ctx, s, w, o), w.Close())
 }

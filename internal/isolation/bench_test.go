@@ -17,8 +17,22 @@ import (
 // ninety is all the orders of three sessions of two steps each, on a table that
 // the test makes.
 func ninety(steps string) string {
+	return ninetyIn("setup { CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 0), (2, 0), (3, 0); }\nteardown { DROP TABLE t; }\n", steps)
+}
+
+// accounts are two tables, as most tests have, of which one refers to the other.
+const accounts = `
+	setup {
+		CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL, holder text);
+		CREATE TABLE ledger (id serial PRIMARY KEY, account int REFERENCES account, amount int);
+		INSERT INTO account VALUES (1, 0, 'one'), (2, 0, 'two'), (3, 0, 'three');
+	}
+	teardown { DROP TABLE account, ledger; }
+`
+
+func ninetyIn(tables, steps string) string {
 	var src strings.Builder
-	src.WriteString("setup { CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 0), (2, 0), (3, 0); }\nteardown { DROP TABLE t; }\n")
+	src.WriteString(tables)
 	for i := range 3 {
 		fmt.Fprintf(&src, strings.ReplaceAll(steps, "#", "%[1]d"), i+1)
 	}
@@ -41,6 +55,7 @@ func BenchmarkBesideTheReference(b *testing.B) {
 	}{
 		// An advisory lock is given to who came first: of two who wait for a row, PostgreSQL does not say who gets it.
 		{"blocks", true, ninety("session s# setup { BEGIN; } step a# { SELECT pg_advisory_xact_lock(1); UPDATE t SET n = n + 1 WHERE id = #; } step b# { COMMIT; }\n")},
+		{"does not block, two tables", false, ninetyIn(accounts, "session s# setup { BEGIN; } step a# { UPDATE account SET balance = balance + 1 WHERE id = #; } step b# { INSERT INTO ledger (account, amount) VALUES (#, 1); COMMIT; }\n")},
 		{"does not block", false, ninety("session s# setup { BEGIN; } step a# { UPDATE t SET n = n + 1 WHERE id = #; } step b# { SELECT n FROM t WHERE id = #; COMMIT; }\n")},
 	} {
 		b.Run(c.name, func(b *testing.B) {

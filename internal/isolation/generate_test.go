@@ -324,7 +324,7 @@ func drawPlain(t *rapid.T) *spec.Spec {
 	}
 	permutations := rapid.IntRange(3, 12).Draw(t, "permutations")
 	if likely(t, "many", 25) {
-		permutations = 30 // so that they run in lanes
+		permutations = 30 // so that pages become full
 	}
 	for range permutations {
 		s.Permutations = append(s.Permutations, mark(t, s, rapid.Permutation(turns).Draw(t, "order")))

@@ -108,17 +108,12 @@ func ours(ctx context.Context, t rapid.TB, src string, w racelab.World) output {
 
 func oursWithin(ctx context.Context, t rapid.TB, src string, w racelab.World, limit time.Duration) output {
 	t.Helper()
-	return oursIn(ctx, t, 2, src, w, limit)
-}
-
-func oursIn(ctx context.Context, t rapid.TB, lanes int, src string, w racelab.World, limit time.Duration) output {
-	t.Helper()
 	s := parse(t, src)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var both bytes.Buffer
 	started := time.Now()
-	err := isolation.Run(ctx, s, w, isolation.Options{Out: &both, Err: &both, Application: application, Timeout: limit, Lanes: lanes})
+	err := isolation.Run(ctx, s, w, isolation.Options{Out: &both, Err: &both, Application: application, Timeout: limit})
 	if err != nil && !errors.Is(err, isolation.ErrFailed) {
 		t.Errorf("%v, after\n%s", err, &both)
 	}

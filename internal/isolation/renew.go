@@ -239,15 +239,27 @@ func (n *renewal) learn(ctx context.Context, c racelab.Conn) (err error) {
 		tables)); err != nil {
 		return err
 	}
-	steps := []string{n.crowded, "LOCK TABLE " + strings.Join(n.tables, ", ") + " IN ACCESS EXCLUSIVE MODE NOWAIT"}
+	texts := []string{n.crowded}
 	for _, t := range slices.Backward(n.tables) { // the last may refer to the first
-		steps = append(steps, "DELETE FROM "+t)
+		texts = append(texts, "DELETE FROM "+t)
 	}
 	if n.counters {
-		steps = append(steps, fmt.Sprintf(`SELECT setval(seqrelid, seqstart, false) FROM pg_sequence JOIN pg_depend ON objid = seqrelid
+		texts = append(texts, fmt.Sprintf(`SELECT setval(seqrelid, seqstart, false) FROM pg_sequence JOIN pg_depend ON objid = seqrelid
 			WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND refobjid IN (%s)`, tables))
 	}
-	n.message, n.since = strings.Join(append(steps, n.fill...), ";\n"), 0
+	// Prepared, they take half the time.
+	prepare := "DEALLOCATE ALL"
+	var execute []string
+	for i, text := range append(texts, n.fill...) {
+		prepare += fmt.Sprintf("; PREPARE renew%d AS %s", i, text)
+		execute = append(execute, fmt.Sprintf("EXECUTE renew%d", i))
+	}
+	if err := c.Text(ctx, prepare, func(racelab.Answer) {}); err != nil {
+		return err
+	}
+	n.crowded = execute[0]
+	n.message = strings.Join(slices.Insert(execute, 1, "LOCK TABLE "+strings.Join(n.tables, ", ")+" IN ACCESS EXCLUSIVE MODE NOWAIT"), "; ")
+	n.since = 0
 	return nil
 }
 

@@ -14,10 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/racelab/racelab"
@@ -42,51 +40,56 @@ type Options struct {
 	// Application is what sessions call themselves to the server, followed by a
 	// slash and their name: there, the test and its place.
 	Application string
-	// Lanes is how many permutations may run beside each other where that cannot
-	// be seen; below 2, none. The world must be this run's alone.
-	Lanes int
 }
 
 // Run runs a test in an empty world: the permutations it names, or all.
-func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) error {
+func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err error) {
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Minute
 	}
+	r := &run{spec: s, world: w, Options: o, timeouts: endsWaits(strings.Join(s.Setups, ";")), renewal: renewalOf(s)}
+	r.held.to = r.Out
+	r.Out, r.Err = &r.held, after{&r.held, r.Err}
 	for _, name := range s.Unused() {
-		fmt.Fprintf(o.Err, "unused step name: %s\n", name)
+		fmt.Fprintf(r.Err, "unused step name: %s\n", name)
 	}
-	fmt.Fprintf(o.Out, "Parsed test spec with %d sessions\n", len(s.Sessions))
-	q, stop := newQueue(s, o)
-	defer stop()
-	first := newRun(s, w, q)
-	if err := first.connect(ctx); err != nil {
-		return errors.Join(err, first.close())
+	fmt.Fprintf(r.Out, "Parsed test spec with %d sessions\n", len(s.Sessions))
+	// What runs is ended before its connection is closed.
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		err = errors.Join(err, r.close())
+	}()
+	for _, described := range s.Sessions {
+		text := (&spec.Spec{Sessions: []spec.Session{described}}).String()
+		r.sessions = append(r.sessions, &session{name: described.Name, sets: endsWaits(text)})
+		r.signals = r.signals || strings.Contains(strings.ToLower(text), "_backend")
+		r.timeouts = r.timeouts || strings.Contains(strings.ToLower(text), "idle_")
 	}
-	runs := []*run{first}
-	errs := make([]error, lanes(s, o))
-	var all sync.WaitGroup
-	for i := range errs {
-		if i > 0 {
-			runs = append(runs, newRun(s, w, q))
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	err = permutations(s, func(p spec.Permutation) error {
+		renewed, err := r.renew(ctx, false)
+		if err != nil {
+			return err
 		}
-		r := runs[i]
-		all.Go(func() { errs[i] = r.lane(ctx, i) })
+		return r.play(ctx, p, renewed)
+	})
+	if err == nil {
+		_, err = r.renew(ctx, true)
 	}
-	all.Wait()
-	err := errors.Join(append(errs, q.err)...)
-	if err == nil && slices.ContainsFunc(runs, func(r *run) bool { return r.failed }) {
+	if err == nil && r.failed {
 		return ErrFailed
 	}
 	return err
 }
 
-// A run is a test in a world, or a lane of it.
+// A run is a test in a world.
 type run struct {
 	Options
 	spec     *spec.Spec
 	world    racelab.World
-	queue    *queue
-	number   int          // of the permutation that runs or that was the last; -1 before the first
 	control  racelab.Conn // runs the test's own set-up and teardown
 	sessions []*session
 	waiting  []*running   // the steps that were told to wait, in that order
@@ -99,19 +102,6 @@ type run struct {
 	signals  bool         // sessions may cancel or end each other
 	moved    time.Time    // when a step was last sent, or the server done with one
 	quiet    bool         // nobody moves, as far as is known: who has been told to wait still does
-}
-
-func newRun(s *spec.Spec, w racelab.World, q *queue) *run {
-	r := &run{Options: q.Options, spec: s, world: w, queue: q, number: -1, timeouts: endsWaits(strings.Join(s.Setups, ";")), renewal: renewalOf(s)}
-	r.held.to = voice{r, q.Out}
-	r.Out, r.Err = &r.held, after{&r.held, voice{r, q.Err}}
-	for _, described := range s.Sessions {
-		text := (&spec.Spec{Sessions: []spec.Session{described}}).String()
-		r.sessions = append(r.sessions, &session{name: described.Name, sets: endsWaits(text)})
-		r.signals = r.signals || strings.Contains(strings.ToLower(text), "_backend")
-		r.timeouts = r.timeouts || strings.Contains(strings.ToLower(text), "idle_")
-	}
-	return r
 }
 
 func (r *run) close() error {
@@ -137,36 +127,42 @@ func (r *run) close() error {
 	return errors.Join(errs...)
 }
 
-// permutations are those that the test names, or every order in which the
-// sessions can take turns: first the one in which the first session runs to its
-// end first.
-func permutations(s *spec.Spec) iter.Seq[spec.Permutation] {
+// permutations hands over those that the test names, or every order in which
+// the sessions can take turns: first the one in which the first session runs
+// to its end first.
+func permutations(s *spec.Spec, run func(spec.Permutation) error) error {
 	if len(s.Permutations) > 0 {
-		return slices.Values(s.Permutations)
-	}
-	return func(yield func(spec.Permutation) bool) {
-		next := make([]int, len(s.Sessions)) // of each session, the step that is to come
-		var order spec.Permutation
-		var extend func() bool
-		extend = func() bool {
-			complete := true
-			for i, session := range s.Sessions {
-				if next[i] == len(session.Steps) {
-					continue
-				}
-				complete = false
-				order = append(order, spec.Scheduled{Step: session.Steps[next[i]].Name})
-				next[i]++
-				if !extend() {
-					return false
-				}
-				next[i]--
-				order = order[:len(order)-1]
+		for _, p := range s.Permutations {
+			if err := run(p); err != nil {
+				return err
 			}
-			return !complete || yield(slices.Clone(order))
 		}
-		extend()
+		return nil
 	}
+	next := make([]int, len(s.Sessions)) // of each session, the step that is to come
+	var order spec.Permutation
+	var extend func() error
+	extend = func() error {
+		complete := true
+		for i, session := range s.Sessions {
+			if next[i] == len(session.Steps) {
+				continue
+			}
+			complete = false
+			order = append(order, spec.Scheduled{Step: session.Steps[next[i]].Name})
+			next[i]++
+			if err := extend(); err != nil {
+				return err
+			}
+			next[i]--
+			order = order[:len(order)-1]
+		}
+		if complete {
+			return run(order)
+		}
+		return nil
+	}
+	return extend()
 }
 
 // goOn gives up what has come to no end, ends all transactions, and does the rest
@@ -196,7 +192,7 @@ func (r *run) goOn(ctx context.Context, err error, rest ...func(context.Context)
 func (r *run) play(ctx context.Context, p spec.Permutation, renewed bool) error {
 	err := r.permutation(ctx, p, renewed)
 	if err == nil {
-		r.left = &left{p, renewed}
+		r.left = &left{slices.Clone(p), renewed}
 		return nil
 	}
 	return r.goOn(ctx, err, r.tearDown, r.drop)
