@@ -18,8 +18,9 @@ type WaitGroup struct {
 	memory *racelab.Memory
 
 	done, wait, spawn string // texts
-	adds, ends, waits []racelab.Touch
+	adds, waits       []racelab.Touch
 	count             int
+	added             int    // of the count, what Add and Done have made of it: the rest is what Go has started
 	waiting           *round // of those who wait; nil is nobody
 }
 
@@ -29,8 +30,6 @@ func NewWaitGroup(m *racelab.Memory, name string) *WaitGroup {
 	g.init(m, name)
 	g.done, g.wait, g.spawn = "done with "+g.name, "wait for "+g.name, "go with "+g.name
 	g.adds, g.waits = g.touch(releases), g.touch(takes)
-	// What Go starts ends in any order, and the count comes to the same.
-	g.ends = g.touch(racelab.Reads | racelab.Releases)
 	return g
 }
 
@@ -42,6 +41,7 @@ func (g *WaitGroup) Add(delta int) {
 		return
 	}
 	g.pass(racelab.Signal, "add "+textOf(delta)+" to "+g.name, nil, g.adds)
+	g.added += delta
 	g.add(delta)
 }
 
@@ -52,6 +52,7 @@ func (g *WaitGroup) Done() {
 		return
 	}
 	g.pass(racelab.Signal, g.done, nil, g.adds)
+	g.added--
 	g.add(-1)
 }
 
@@ -84,7 +85,14 @@ func (g *WaitGroup) Go(f func()) {
 	g.add(1)
 	g.gate.Go(racelab.Op{Kind: racelab.Spawn, Text: g.spawn, Pos: line}, func() {
 		f()
-		g.passAt(line, racelab.Signal, g.done, nil, g.ends)
+		touches := g.touch(racelab.Reads | racelab.Releases)
+		g.passAt(line, racelab.Signal, g.done, nil, touches)
+		// What Go starts ends in any order, and the count comes to the same. But if
+		// Add and Done have taken more than they have given, the last end is
+		// misuse, and it matters whose that is.
+		if g.added < 0 {
+			touches[0].Mode = releases
+		}
 		g.add(-1)
 	})
 }

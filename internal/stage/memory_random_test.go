@@ -296,6 +296,7 @@ func TestReducedMissesNothingOfWhatItOnceMissed(t *testing.T) {
 		"a yield is after another one's step":    {{"lock", "increment", "unlock"}, {"acquire", "yield", "store"}},
 		"a reader's lock is given up by another": {{"read lock", "load", "read unlock"}, {"read unlock", "acquire", "read lock"}},
 		"a select is taken from other channels":  {{"select both"}, {"store", "try send"}, {"load", "try send other"}},
+		"an end of a group is one too many":      {{"group done", "group go", "group wait", "atomic load"}, {"group go"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, complete := compareShared(t.Context(), t, server, p, 0); !complete {
