@@ -92,7 +92,7 @@ func (n *renewal) prepares(statement string) bool {
 		return !slices.ContainsFunc(words, func(w sqltext.Token) bool { return w.Is("USING") })
 	case is("INSERT"), is("UPDATE"), is("DELETE"):
 		n.fill = append(n.fill, statement)
-		return true
+		return !slices.ContainsFunc(words, func(w sqltext.Token) bool { return w.Is("RETURNING") }) // which would be printed each time
 	}
 	return false
 }
@@ -108,7 +108,7 @@ func (n *renewal) dropped(teardown string) bool {
 		}
 		for i, w := range words[2:] {
 			switch {
-			case i%2 == 0 && w.Kind == sqltext.Word || w.Kind == sqltext.Name:
+			case i%2 == 0 && (w.Kind == sqltext.Word || w.Kind == sqltext.Name):
 				gone = append(gone, w.Text)
 			case i%2 == 0 || w.Text != ",":
 				return false

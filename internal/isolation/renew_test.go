@@ -105,6 +105,8 @@ func TestTablesAreMadeAnew(t *testing.T) {
 		"a set-up with a function":         {"INSERT INTO", "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; INSERT INTO"},
 		"a set-up that tells":              {"(2, 0);", "(2, 0); SELECT 'made' AS t;"},
 		"a table from a query":             {"INSERT INTO t", "CREATE TABLE u AS SELECT 1; DROP TABLE u; INSERT INTO t"},
+		"a set-up that returns rows":       {"(2, 0);", "(2, 0) RETURNING id;"},
+		"a timeout":                        {"SELECT * FROM t;", "SET LOCAL lock_timeout = '1min'; SELECT * FROM t;"},
 		"a teardown that tells":            {"DROP TABLE t;", "DROP TABLE t; SELECT 'gone' AS t;"},
 		"a default that tells the time":    {"n int)", "n int, at timestamptz DEFAULT now())"},
 	} {

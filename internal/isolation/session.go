@@ -3,6 +3,7 @@ package isolation
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 
@@ -49,6 +50,9 @@ func (r *run) connect(ctx context.Context) error {
 		all.Go(func() { r.hold(ctx) })
 	}
 	all.Wait()
+	if r.timeouts || slices.ContainsFunc(r.sessions, func(s *session) bool { return s.sets }) {
+		r.renewal = nil // the snapshot may be ended too, and errors of locks may tell where a row lies
+	}
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
