@@ -86,9 +86,10 @@ FILE.spec is a file of sessions and their steps in SQL, in the format of Postgre
 isolation tests, on any engine. A session is one call: its set-up, its steps and its
 teardown, on one connection. It returns the rows that its committed transactions have
 shown; what it rolled back does not count. Compared at the end are all tables. Steps
-are sent whatever came of those before; what failed in every run is said. On an engine that goes on in a transaction
-after a deadlock, a serialization failure or a refused lock, the rest of it is left out
-and ROLLBACK sent, as if it failed there as on PostgreSQL. A comment line
+are sent whatever came of those before; what failed in every run is said. On an engine
+that goes on in a transaction after a deadlock, a serialization failure or a refused
+lock, the rest of it is left out and ROLLBACK sent, as if it failed there as on
+PostgreSQL. A comment line
 
   # racelab: invariant NAME: SELECT count(*) = 1 FROM t
 

@@ -16,8 +16,6 @@ import (
 	"github.com/racelab/racelab/engine/sqlite"
 )
 
-// Package isolation compares with PostgreSQL's own program; this is what the
-// command adds: streams and exit codes.
 func TestPGISOLATIONTIMEOUTIsReadAsCReadsIt(t *testing.T) {
 	for s, want := range map[string]time.Duration{"": 0, "5": 5 * time.Second, " +7s": 7 * time.Second, "0": 1, "-3": 1, "soon": 1, "1.9": time.Second} {
 		if got := isolationTimeout(s); got != want {
@@ -26,6 +24,8 @@ func TestPGISOLATIONTIMEOUTIsReadAsCReadsIt(t *testing.T) {
 	}
 }
 
+// Package isolation compares with PostgreSQL's own program; this is what the
+// command adds: streams and exit codes.
 func TestASpecFileIsRunAsPostgreSQLDoes(t *testing.T) {
 	enginetest.Require(t, postgres.Engine)
 	tests := []struct {
@@ -73,18 +73,16 @@ step b1: SELECT FROM pg_advisory_unlock(1)
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir := t.TempDir()
-			file := filepath.Join(dir, "test.spec")
+			file := filepath.Join(t.TempDir(), "test.spec")
 			if err := os.WriteFile(file, []byte(test.src), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			stdout, stderr := create(t, filepath.Join(dir, "stdout")), create(t, filepath.Join(dir, "stderr"))
-			code := run([]string{"explore", file, "--format", "isolationtester"}, stdout, stderr)
+			code, stdout, stderr := command(t, "explore", file, "--format", "isolationtester")
 			type result struct {
 				Stdout, Stderr string
 				Code           int
 			}
-			got := result{written(t, stdout), written(t, stderr), code}
+			got := result{stdout, stderr, code}
 			if diff := cmp.Diff(result{test.stdout, test.stderr, test.code}, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -118,23 +116,4 @@ permutation a1 a2 b1 b2 c1 c2`, "ERROR:  Deadlock found when trying to get lock;
 			}
 		})
 	}
-}
-
-func create(t *testing.T, name string) *os.File {
-	t.Helper()
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
-}
-
-func written(t *testing.T, f *os.File) string {
-	t.Helper()
-	b, err := os.ReadFile(f.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }

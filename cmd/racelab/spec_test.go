@@ -23,6 +23,25 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, written(t, out), written(t, said)
 }
 
+func create(t *testing.T, name string) *os.File {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func written(t *testing.T, f *os.File) string {
+	t.Helper()
+	b, err := os.ReadFile(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 func TestTheExamplesComeToWhatTheySay(t *testing.T) {
 	for _, c := range []struct {
 		engine racelab.Engine

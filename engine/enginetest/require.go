@@ -24,16 +24,16 @@ func Require(tb testing.TB, e racelab.Engine) {
 
 // Start starts a server of the engine's own for the test, which is skipped or
 // fails as Require says if there can be none.
-func Start(t *testing.T, e racelab.Engine) racelab.Server {
-	t.Helper()
-	Require(t, e)
-	server, err := e.Start(t.Context(), "")
+func Start(tb testing.TB, e racelab.Engine) racelab.Server {
+	tb.Helper()
+	Require(tb, e)
+	server, err := e.Start(tb.Context(), "")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := server.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return server

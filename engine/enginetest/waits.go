@@ -226,30 +226,53 @@ func (s *suite) outside(t *testing.T) {
 	}
 }
 
-// cancel ends a wait by the session's own context.
+// cancel ends a wait by the session's own context. A statement that is canceled while
+// it waits has not written. What is sent next is not canceled: not even if the wait
+// ends by itself at the same moment, and the server is asked too late.
 func (s *suite) cancel(t *testing.T) {
+	const times = 20
 	w := s.world(t, "")
 	a, b := s.connect(t, w), s.connect(t, w)
-	a.exec(t, "BEGIN", addOne)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- b.try(ctx, addOne) }()
-	untilBlocked(t, w, []*session{b}, b)
-	stop()
-	err := <-ended
-	if errors.Is(err, context.DeadlineExceeded) {
-		t.Fatal("the wait went on after its context was canceled")
-	}
-	s.expect(t, err, racelab.Canceled)
-	if b.try(t.Context(), "SELECT 1") != nil {
-		b.Close() // which returns when the server has let go, too
-	} else if got := blocked(t, w, b); len(got) != 0 {
-		t.Errorf("the session works and still waits: %v", got)
-	}
-	a.exec(t, "COMMIT")
-	c := s.connect(t, w)
-	if got := c.number(t, readOne); got != 101 {
-		t.Errorf("balance %d, want 101: what was canceled must not have written", got)
+	want := int64(100)
+	for i := range times {
+		a.exec(t, "BEGIN", addOne)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- b.try(ctx, addOne) }()
+		untilBlocked(t, w, []*session{b}, b)
+		meanwhile := i%2 == 1
+		if meanwhile {
+			go stop()
+			a.exec(t, "COMMIT")
+		}
+		stop()
+		err := <-ended
+		if errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal("the wait went on after its context was canceled")
+		}
+		if err != nil || !meanwhile {
+			s.expect(t, err, racelab.Canceled)
+		}
+		for range times {
+			if err = b.try(t.Context(), "SELECT 1"); err != nil {
+				break
+			}
+		}
+		if s.engine.Dialect.Classify(err) == racelab.Canceled {
+			t.Fatalf("what came next was canceled: %v", err)
+		} else if err != nil {
+			b.Close() // which returns when the server has let go, too
+			b = s.connect(t, w)
+		} else if got := blocked(t, w, b); len(got) != 0 {
+			t.Errorf("the session works and still waits: %v", got)
+		}
+		if meanwhile {
+			want = a.number(t, readOne) // whether it has written is not said
+			continue
+		}
+		a.exec(t, "COMMIT")
+		if want++; a.number(t, readOne) != want {
+			t.Fatal("what was canceled has written")
+		}
 	}
 }

@@ -58,7 +58,7 @@ func newConn(ctx context.Context, config *pgx.ConnConfig) (*conn, error) {
 	// server is asked to cancel and its answer awaited; only if none comes is
 	// the connection given up.
 	config.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
-		return &canceler{conn: pg}
+		return canceler{pg}
 	}
 	d, err := stdlib.GetConnector(*config).Connect(ctx)
 	if err != nil {
@@ -69,36 +69,31 @@ func newConn(ctx context.Context, config *pgx.ConnConfig) (*conn, error) {
 }
 
 // A canceler asks the server to cancel what a connection runs, and waits until it
-// has been asked: PostgreSQL's server hangs up when it has signalled the session,
-// which it does twice (processCancelRequest and signal_child in postmaster.c). A
-// signal that came later would cancel what is sent next. pgx's own handler sleeps
-// for a tenth of a second instead, which on a busy machine is not always enough.
-type canceler struct {
-	conn  *pgconn.PgConn
-	asked chan struct{} // is closed
-}
+// has been asked: the server hangs up when it has signalled the session, which
+// PostgreSQL 15 does twice (processCancelRequest and signal_child in its
+// postmaster.c). A signal that came later would cancel what is sent next. pgx's own
+// handler sleeps for a tenth of a second instead, which on a busy machine is not
+// always enough.
+type canceler struct{ conn *pgconn.PgConn }
 
-func (c *canceler) HandleCancel(context.Context) {
+func (c canceler) HandleCancel(context.Context) {
 	deadline := time.Now().Add(grace)
 	_ = c.conn.Conn().SetDeadline(deadline)
-	asked := make(chan struct{})
-	c.asked = asked
-	go func() {
-		defer close(asked)
-		ctx, cancel := context.WithDeadline(context.Background(), deadline)
-		defer cancel()
-		_ = c.conn.CancelRequest(ctx) // if it cannot be asked the deadline ends the connection
-	}()
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	if c.conn.CancelRequest(ctx) != nil {
+		_ = c.conn.Conn().Close() // nobody knows what the server will do
+	}
 }
 
-func (c *canceler) HandleUnwatchAfterCancel() {
-	<-c.asked
-	_ = c.conn.Conn().SetDeadline(time.Time{})
-}
+func (c canceler) HandleUnwatchAfterCancel() { _ = c.conn.Conn().SetDeadline(time.Time{}) }
 
 func (c *conn) pg() *pgconn.PgConn { return c.driver.Conn().PgConn() }
 
 func (c *conn) ID() racelab.ConnID { return connID(int32(c.pg().PID())) }
+
+// Idle reports whether the connection was in no transaction when it last answered.
+func (c *conn) Idle() bool { return c.pg().TxStatus() == 'I' }
 
 func (c *conn) Driver() driver.Conn { return c.driver }
 

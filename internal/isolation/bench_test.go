@@ -26,6 +26,7 @@ const accounts = `
 		CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL, holder text);
 		CREATE TABLE ledger (id serial PRIMARY KEY, account int REFERENCES account, amount int);
 		INSERT INTO account VALUES (1, 0, 'one'), (2, 0, 'two'), (3, 0, 'three');
+		INSERT INTO ledger (account, amount) VALUES (1, 0);
 	}
 	teardown { DROP TABLE account, ledger; }
 `

@@ -130,7 +130,7 @@ func (c *tally) more(n int) bool {
 
 func (c *tally) String() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%d tests of %d permutations printed the same, %d of them with steps that wait; %d permutations more wait for ever; tables were used again %d times; %v, and racelab %v\n",
+	fmt.Fprintf(&out, "%d tests of %d permutations printed the same, %d of them with steps that wait; %d permutations more wait for ever; tables were brought back %d times; %v, and racelab %v\n",
 		c.compared, c.permutations, c.waited, c.stuck, c.renewals.Load(), c.their, c.our)
 	for i, f := range features {
 		fmt.Fprintf(&out, "%6d %s\n", c.has[i], f.name)
@@ -192,7 +192,7 @@ func TestGeneratedTestsPrintTheSame(t *testing.T) {
 		return
 	}
 	if counts.renewals.Load() == 0 {
-		t.Error("no tables were used again")
+		t.Error("no tables were brought back")
 	}
 	if counts.compared < n || counts.waited == 0 {
 		t.Errorf("%d tests were compared, %d of them with steps that wait; want %d", counts.compared, counts.waited, n)

@@ -28,17 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // start starts a private server.
 func start(t testing.TB) racelab.Server {
 	t.Helper()
-	enginetest.Require(t, postgres.Engine)
-	server, err := postgres.Engine.Start(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return server
+	return enginetest.Start(t, postgres.Engine)
 }
 
 // inWorld lends an empty world.

@@ -1,12 +1,12 @@
 package isolation
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/racelab/racelab"
@@ -15,34 +15,40 @@ import (
 )
 
 // A renewal brings the tables of a test back to what its set-up made, without
-// dropping and making them: the server takes three times as long for that as for
-// the steps of most tests. It is for tests of which everything is known that
-// matters here: a set-up that makes tables and fills them, a teardown that drops
-// them, and statements in between that read and write rows (renewalOf).
+// dropping and making them: the server takes longer for that than for the steps of
+// most tests. It is for tests of which everything is known that matters here: a
+// set-up that makes tables and fills them, a teardown that drops them, and
+// statements in between that read and write rows (renewalOf), in a database that
+// holds nothing else.
 //
-// The rows are deleted and written again. Nothing that a test can print may tell
-// such tables from new ones, so
+// The rows are deleted and written again. Nothing that such a test prints may tell
+// the tables from new ones, so
 //
 //   - dead rows stay where they are: a snapshot that is held open keeps every page
 //     from being pruned. New rows follow them in the order in which they come, as
 //     in a new table, and a scan finds them in it.
 //   - each table and each index keeps to its one page, to which serializable
-//     transactions lock and the planner estimates it. If it has not, what the
-//     permutation printed is forgotten, and it runs again in new tables. The same
-//     if somebody has counted the rows meanwhile, as autovacuum does.
-//   - nobody may hold a lock on them, which DROP TABLE would wait for.
+//     transactions lock and the planner estimates it. Of each table's page a tenth
+//     is dead rows before it is used: so a new table's would never be so full that
+//     it is pruned (heap_page_prune_opt in PostgreSQL's pruneheap.c).
+//   - no session is in a transaction, which might see dead rows or hold locks.
+//   - nobody counts the rows, as autovacuum does.
+//
+// What a permutation prints in such tables is held back until that is known. If it
+// is not so, or if the permutation does not come to its end, all of it is
+// forgotten, and the permutation runs again in new tables.
 type renewal struct {
-	tables   []string // as they are written in the set-up, in its order
-	fill     []string // the set-up's statements that write rows
-	counters bool     // tables have sequences
-	since    int      // how often tables were brought back since they were made
-	message  string   // brings back those that were made last; it begins with crowded
-	crowded  string   // asks whether any of them has more than its page, or was counted
+	tables  []string // as they are written in the set-up, in its order
+	fill    []string // the set-up's statements that write rows
+	open    bool     // the tables that are there are to be used again
+	since   int      // how often they were
+	message string   // brings them back, and begins with crowded
+	crowded string   // asks whether any of them has more than its page, or was counted
 }
 
 // renewalOf returns nil if a test may do more than a renewal can undo.
 func renewalOf(s *spec.Spec) *renewal {
-	if n := len(s.Permutations); n == 1 || n == 2 {
+	if n := len(s.Permutations); n == 1 || n == 2 || n == 0 && len(s.Sessions) == 1 {
 		return nil // it would not pay
 	}
 	var n renewal
@@ -81,38 +87,38 @@ func (n *renewal) prepares(statement string) bool {
 	switch {
 	case is("CREATE", "TABLE") && len(words) > 3 && words[3].Text == "(":
 		n.tables = append(n.tables, words[2].Text)
-		for _, w := range words {
-			n.counters = n.counters || w.Is("serial") || w.Is("bigserial") || w.Is("smallserial") || w.Is("IDENTITY")
-			if w.Is("USING") || w.Is("PARTITION") || w.Is("INHERITS") {
-				return false
-			}
-		}
-		return true
+		return !has(words, "USING", "PARTITION", "INHERITS")
 	case is("CREATE", "INDEX"), is("CREATE", "UNIQUE", "INDEX"):
-		return !slices.ContainsFunc(words, func(w sqltext.Token) bool { return w.Is("USING") })
+		return !has(words, "USING") && len(n.fill) == 0 // the rows were not written by it
 	case is("INSERT"), is("UPDATE"), is("DELETE"):
 		n.fill = append(n.fill, statement)
-		return !slices.ContainsFunc(words, func(w sqltext.Token) bool { return w.Is("RETURNING") }) // which would be printed each time
+		return !has(words, "RETURNING") // which is printed each time
 	}
 	return false
 }
 
-// dropped reports whether a teardown drops the tables, all of them, and does
-// nothing else.
+func has(words []sqltext.Token, keywords ...string) bool {
+	return slices.ContainsFunc(words, func(w sqltext.Token) bool { return slices.ContainsFunc(keywords, w.Is) })
+}
+
+// dropped reports whether a teardown drops the tables, all of them at once, and
+// does nothing else.
 func (n *renewal) dropped(teardown string) bool {
+	statements := sqltext.Statements(teardown)
+	if len(statements) != 1 {
+		return false
+	}
+	words := sqltext.Words(statements[0])
+	if len(words) < 3 || !words[0].Is("DROP") || !words[1].Is("TABLE") {
+		return false
+	}
 	var gone []string
-	for _, statement := range sqltext.Statements(teardown) {
-		words := sqltext.Words(statement)
-		if len(words) < 3 || !words[0].Is("DROP") || !words[1].Is("TABLE") {
+	for i, w := range words[2:] {
+		switch {
+		case i%2 == 0 && (w.Kind == sqltext.Word || w.Kind == sqltext.Name):
+			gone = append(gone, w.Text)
+		case i%2 == 0 || w.Text != ",":
 			return false
-		}
-		for i, w := range words[2:] {
-			switch {
-			case i%2 == 0 && (w.Kind == sqltext.Word || w.Kind == sqltext.Name):
-				gone = append(gone, w.Text)
-			case i%2 == 0 || w.Text != ",":
-				return false
-			}
 		}
 	}
 	return slices.Equal(slices.Sorted(slices.Values(gone)), slices.Sorted(slices.Values(n.tables)))
@@ -138,7 +144,7 @@ func ordinary(text string, first bool) bool {
 			return false
 		case words[0].Is("SET") && !first && !second("LOCAL", "TRANSACTION", "CONSTRAINTS"):
 			return false
-		case words[0].Is("SELECT") && slices.ContainsFunc(words, func(w sqltext.Token) bool { return w.Is("INTO") }):
+		case words[0].Is("SELECT") && has(words, "INTO"):
 			return false
 		}
 	}
@@ -178,7 +184,7 @@ func known(statement string, words []sqltext.Token) bool {
 		name := strings.ToLower(w.Inside())
 		calls := i+1 < len(words) && words[i+1].Text == "("
 		may := slices.Contains(called, name)
-		names := i > 0 && slices.ContainsFunc([]string{"INTO", "TABLE", "ON", "REFERENCES"}, words[i-1].Is)
+		names := i > 0 && (has(words[i-1:i], "INTO", "TABLE", "REFERENCES") || words[0].Is("CREATE") && words[i-1].Is("ON"))
 		switch {
 		case slices.Contains(telling, name),
 			strings.HasPrefix(name, "pg_") && !(calls && may),
@@ -189,134 +195,219 @@ func known(statement string, words []sqltext.Token) bool {
 	return true
 }
 
-// left is a permutation whose tables are still there.
-type left struct {
-	by      spec.Permutation
-	renewed bool // the tables were not made for it
-}
+// renewable asks whether the database holds nothing but what every one does, and
+// whether a snapshot stays as long as it is held.
+const renewable = `SELECT coalesce(current_setting('old_snapshot_threshold', true), '-1') = '-1' AND NOT EXISTS (
+	SELECT FROM pg_class WHERE oid >= 16384 UNION ALL SELECT FROM pg_proc WHERE oid >= 16384 UNION ALL
+	SELECT FROM pg_type WHERE oid >= 16384 UNION ALL SELECT FROM pg_operator WHERE oid >= 16384 UNION ALL SELECT FROM pg_event_trigger)`
 
-// hold opens a snapshot, or no tables are renewed.
-func (r *run) hold(ctx context.Context) {
-	c, err := r.world.Connect(ctx)
+// next runs a permutation, in tables that are used again if they can be. The first
+// one never is.
+func (r *run) next(ctx context.Context, p spec.Permutation) error {
+	ready, err := r.ready(ctx)
 	if err != nil {
-		r.renewal = nil // as all else is, one connection more may be too many
-		return
+		return err
 	}
-	r.snapshot = c
-	if err := c.Text(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1", func(racelab.Answer) {}); err != nil {
-		r.renewal = nil
+	if !ready {
+		return r.play(ctx, p)
 	}
+	r.held.on = true
+	err = r.permutation(ctx, p, true)
+	var stuck *stuck
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil && r.idle():
+		r.left = p
+		return nil
+	case err == nil, errors.As(err, &stuck), errors.Is(err, ErrFailed):
+		r.held.forget()
+		if err := r.clear(ctx); err != nil {
+			return err
+		}
+		if err := r.shut(ctx); err != nil {
+			return err
+		}
+		return r.play(ctx, p)
+	}
+	return err
 }
 
-// made learns what is needed to renew tables that have just been made, or gives
-// that up: other products know no such thing.
-func (r *run) made(ctx context.Context) error {
-	if r.renewal != nil && r.renewal.learn(ctx, r.control) != nil {
-		r.renewal = nil
+// ready reports whether there are tables that a permutation may use again, and
+// brings them back to what the set-up makes.
+func (r *run) ready(ctx context.Context) (bool, error) {
+	for r.renewal != nil && r.played {
+		if !r.renewal.open {
+			if err := r.open(ctx); err != nil {
+				return false, err
+			}
+			continue
+		}
+		if r.left == nil {
+			return true, nil // they were opened, or brought back
+		}
+		r.sendAhead(ctx)
+		if err := r.look(ctx, r.renewal.message); err != nil {
+			return false, err
+		}
 	}
-	return ctx.Err()
+	return false, nil
 }
 
-// learn asks for the files of the tables that are there.
-func (n *renewal) learn(ctx context.Context, c racelab.Conn) (err error) {
-	var oids []string
+// look asks whether what the last permutation has printed holds, and tells it: if
+// it does not the permutation runs again, in new tables.
+func (r *run) look(ctx context.Context, ask string) error {
+	crowded, err := value(ctx, r.control, ask)
+	p := r.left
+	r.left = nil
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil && crowded == "f":
+		r.renewal.since++
+		r.held.release()
+		return nil
+	}
+	r.held.forget()
+	if err := r.shut(ctx); err != nil {
+		return err
+	}
+	return r.play(ctx, p)
+}
+
+// end looks at what the last permutation has left, and drops it.
+func (r *run) end(ctx context.Context) error {
+	if r.left != nil {
+		if err := r.look(ctx, r.renewal.crowded); err != nil {
+			return err
+		}
+	}
+	if r.renewal == nil || !r.renewal.open {
+		return nil
+	}
+	return r.shut(ctx)
+}
+
+// open makes tables that are to be used again. Where that cannot be, other
+// products among them, none are.
+func (r *run) open(ctx context.Context) error {
+	n := r.renewal
+	n.open, n.since = true, 0
+	err := r.hold(ctx) // before there are any rows
+	for _, sql := range r.spec.Setups {
+		if err == nil {
+			err = r.do(ctx, "setup", r.control, nil, sql)
+		}
+	}
+	dead := 0
+	if err == nil {
+		dead, err = n.learn(ctx, r.control)
+	}
+	for range dead {
+		if err == nil {
+			_, err = value(ctx, r.control, n.message)
+		}
+	}
+	if err != nil {
+		return errors.Join(ctx.Err(), r.shut(ctx))
+	}
+	return nil
+}
+
+// shut drops the tables that were used again, and lets go of the snapshot. To use
+// them once or twice does not pay.
+func (r *run) shut(ctx context.Context) error {
+	if r.renewal.open = false; r.renewal.since < 2 {
+		r.renewal = nil
+	}
+	if r.snapshot != nil {
+		if err := r.snapshot.Text(ctx, "COMMIT", func(racelab.Answer) {}); err != nil {
+			return fmt.Errorf("let go of a snapshot: %w", err)
+		}
+	}
+	return r.goOn(ctx, r.drop(ctx), r.drop)
+}
+
+// hold takes a snapshot.
+func (r *run) hold(ctx context.Context) (err error) {
+	if r.snapshot == nil {
+		if r.snapshot, err = r.world.Connect(ctx); err != nil {
+			return err
+		}
+	}
+	return r.snapshot.Text(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1", func(racelab.Answer) {})
+}
+
+// idle reports whether no session is in a transaction. Of a connection that cannot
+// tell it says no.
+func (r *run) idle() bool {
+	return !slices.ContainsFunc(r.sessions, func(s *session) bool {
+		c, ok := s.conn.(interface{ Idle() bool })
+		return !ok || !c.Idle()
+	})
+}
+
+// learn asks for the files of the tables that are there, and how often these must
+// be brought back until a tenth of a page is dead rows: rather once too often, for
+// pg_column_size leaves out what a page needs to find a row.
+func (n *renewal) learn(ctx context.Context, c racelab.Conn) (dead int, err error) {
+	var oids, rows []string
 	for _, t := range n.tables {
 		oids = append(oids, "'"+strings.ReplaceAll(t, "'", "''")+"'::regclass")
+		rows = append(rows, "SELECT sum(pg_column_size(t.*)) AS bytes FROM "+t+" AS t")
 	}
 	tables := strings.Join(oids, ", ")
-	if n.crowded, err = value(ctx, c, fmt.Sprintf(`
+	often, err := value(ctx, c, `SELECT max(ceil(current_setting('block_size')::int / 10.0 / bytes)) FROM (`+strings.Join(rows, " UNION ALL ")+`) AS row
+		HAVING bool_and(bytes IS NOT NULL)`)
+	if err != nil {
+		return 0, err // a table without rows, for one
+	}
+	if dead, err = strconv.Atoi(often); err != nil {
+		return 0, err
+	}
+	crowded, err := value(ctx, c, fmt.Sprintf(`
 		WITH heap AS (
 			SELECT oid FROM pg_class WHERE oid IN (%[1]s)
 			UNION SELECT reltoastrelid FROM pg_class WHERE oid IN (%[1]s) AND reltoastrelid <> 0
 		), file AS (
 			SELECT oid, 1 AS pages FROM heap
 			UNION SELECT indexrelid, 2 FROM pg_index WHERE indrelid IN (SELECT oid FROM heap) -- the first is about the index
+		), heaps AS (
+			SELECT string_agg(oid::text, ', ') AS list FROM heap
 		)
-		SELECT format('SELECT %%s OR %%s <> (SELECT sum(reltuples) FROM pg_class WHERE oid IN (%%s))',
+		SELECT format('SELECT %%s OR %%s <> (SELECT sum(reltuples) FROM pg_class WHERE oid IN (%%s)) OR EXISTS (SELECT FROM pg_statistic WHERE starelid IN (%%s))',
 			string_agg(format('pg_relation_size(%%s) > %%s', oid, pages * current_setting('block_size')::int), ' OR '),
 			(SELECT sum(reltuples) FROM pg_class WHERE oid IN (SELECT oid FROM heap)),
-			(SELECT string_agg(oid::text, ', ') FROM heap)) FROM file`,
-		tables)); err != nil {
-		return err
+			(SELECT list FROM heaps), (SELECT list FROM heaps)) FROM file`,
+		tables))
+	if err != nil {
+		return 0, err
 	}
-	texts := []string{n.crowded}
+	counters, err := value(ctx, c, fmt.Sprintf(`
+		SELECT coalesce('SELECT ' || string_agg(format('setval(%%s, %%s, false)', seqrelid, seqstart), ', '), '') FROM pg_sequence JOIN pg_depend ON objid = seqrelid
+		WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND refobjid IN (%s)`, tables))
+	if err != nil {
+		return 0, err
+	}
+	texts := []string{crowded}
 	for _, t := range slices.Backward(n.tables) { // the last may refer to the first
 		texts = append(texts, "DELETE FROM "+t)
 	}
-	if n.counters {
-		texts = append(texts, fmt.Sprintf(`SELECT setval(seqrelid, seqstart, false) FROM pg_sequence JOIN pg_depend ON objid = seqrelid
-			WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND refobjid IN (%s)`, tables))
+	if counters != "" {
+		texts = append(texts, counters)
 	}
 	// Prepared, they take half the time.
 	prepare := "DEALLOCATE ALL"
 	var execute []string
 	for i, text := range append(texts, n.fill...) {
-		prepare += fmt.Sprintf("; PREPARE renew%d AS %s", i, text)
+		prepare += fmt.Sprintf("\n; PREPARE renew%d AS %s", i, text) // it may end with a comment
 		execute = append(execute, fmt.Sprintf("EXECUTE renew%d", i))
 	}
 	if err := c.Text(ctx, prepare, func(racelab.Answer) {}); err != nil {
-		return err
+		return 0, err
 	}
-	n.crowded = execute[0]
-	n.message = strings.Join(slices.Insert(execute, 1, "LOCK TABLE "+strings.Join(n.tables, ", ")+" IN ACCESS EXCLUSIVE MODE NOWAIT"), "; ")
-	n.since = 0
-	return nil
-}
-
-// renew brings back the tables that the last permutation has left, and reports
-// whether they are there. If not, or if no permutation is to come, it drops them.
-func (r *run) renew(ctx context.Context, last bool) (bool, error) {
-	for r.left != nil {
-		full, renewed, err := r.reuse(ctx, last)
-		if renewed || err != nil {
-			return renewed, err
-		}
-		again := r.left.by
-		if r.left = nil; full {
-			r.held.forget()
-		}
-		if err := r.goOn(ctx, r.drop(ctx), r.drop); err != nil {
-			return false, err
-		}
-		if full {
-			if err := r.play(ctx, again, false); err != nil {
-				return false, err
-			}
-		}
-	}
-	return false, nil
-}
-
-// reuse brings the tables back if that can be done. Full are those in which what
-// was printed does not count.
-func (r *run) reuse(ctx context.Context, last bool) (full, renewed bool, err error) {
-	n := r.renewal
-	if n == nil || last && !r.left.renewed {
-		return false, false, nil
-	}
-	ask := n.message
-	if last {
-		ask = n.crowded
-	} else {
-		r.sendAhead(ctx)
-	}
-	crowded, err := value(ctx, r.control, ask)
-	switch {
-	case ctx.Err() != nil:
-		return false, false, ctx.Err()
-	case crowded == "t":
-		if n.since < 2 { // what the test itself writes is too much for it to pay
-			r.renewal = nil
-		}
-		return r.left.renewed, false, nil
-	case err != nil: // somebody has a lock
-		r.renewal = nil
-	case !last:
-		n.since++
-		renewed = true
-	}
-	r.held.release()
-	return false, renewed, nil
+	n.crowded, n.message = execute[0], strings.Join(execute, "; ")
+	return dead, nil
 }
 
 // sendAhead runs the set-ups of sessions that only open a transaction, beside
@@ -343,39 +434,36 @@ func value(ctx context.Context, c racelab.Conn, text string) (first string, err 
 	return first, err
 }
 
-// held is a writer that can keep what is printed until it is known to hold.
+// held keeps what is printed until it is known to hold.
 type held struct {
-	to   io.Writer
 	on   bool
-	text bytes.Buffer
+	kept []said
 }
 
-func (h *held) Write(p []byte) (int, error) {
-	if h.on {
-		return h.text.Write(p)
-	}
-	return h.to.Write(p)
+type said struct {
+	to   io.Writer
+	text string
 }
 
 func (h *held) release() {
-	_, _ = h.text.WriteTo(h.to) // whoever reads no more is not told more
-	h.on = false
+	for _, s := range h.kept {
+		_, _ = io.WriteString(s.to, s.text) // whoever reads no more is not told more
+	}
+	h.forget()
 }
 
-func (h *held) forget() {
-	h.text.Reset()
-	h.on = false
-}
+func (h *held) forget() { h.on, h.kept = false, nil }
 
-// after is a writer that releases what was printed before.
-type after struct {
+// A voice is a writer whose text may be held.
+type voice struct {
 	*held
 	to io.Writer
 }
 
-func (a after) Write(p []byte) (int, error) {
-	on := a.on
-	a.release()
-	a.on = on
-	return a.to.Write(p)
+func (v voice) Write(p []byte) (int, error) {
+	if v.on {
+		v.kept = append(v.kept, said{v.to, string(p)})
+		return len(p), nil
+	}
+	return v.to.Write(p)
 }

@@ -48,8 +48,7 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 		o.Patience = 5 * time.Minute
 	}
 	r := &run{spec: s, world: w, Options: o, timeouts: endsWaits(strings.Join(s.Setups, ";")), renewal: renewalOf(s)}
-	r.held.to = r.Out
-	r.Out, r.Err = &r.held, after{&r.held, r.Err}
+	r.Out, r.Err = voice{&r.held, r.Out}, voice{&r.held, r.Err}
 	for _, name := range s.Unused() {
 		fmt.Fprintf(r.Err, "unused step name: %s\n", name)
 	}
@@ -69,15 +68,9 @@ func Run(ctx context.Context, s *spec.Spec, w racelab.World, o Options) (err err
 	if err := r.connect(ctx); err != nil {
 		return err
 	}
-	err = permutations(s, func(p spec.Permutation) error {
-		renewed, err := r.renew(ctx, false)
-		if err != nil {
-			return err
-		}
-		return r.play(ctx, p, renewed)
-	})
+	err = permutations(s, func(p spec.Permutation) error { return r.next(ctx, slices.Clone(p)) })
 	if err == nil {
-		_, err = r.renew(ctx, true)
+		err = r.end(ctx)
 	}
 	if err == nil && r.failed {
 		return ErrFailed
@@ -92,16 +85,17 @@ type run struct {
 	world    racelab.World
 	control  racelab.Conn // runs the test's own set-up and teardown
 	sessions []*session
-	waiting  []*running   // the steps that were told to wait, in that order
-	failed   bool         // a permutation was given up
-	held     held         // what is printed goes through it
-	renewal  *renewal     // nil if the tables are made anew for each permutation
-	snapshot racelab.Conn // keeps dead rows where they are, once there are tables to renew
-	left     *left        // the last permutation, if its tables are there
-	timeouts bool         // anybody's wait may end by itself
-	signals  bool         // sessions may cancel or end each other
-	moved    time.Time    // when a step was last sent, or the server done with one
-	quiet    bool         // nobody moves, as far as is known: who has been told to wait still does
+	waiting  []*running       // the steps that were told to wait, in that order
+	failed   bool             // a permutation was given up
+	played   bool             // one has run
+	held     held             // what is printed goes through it
+	renewal  *renewal         // nil if the tables are made anew for each permutation
+	snapshot racelab.Conn     // keeps dead rows where they are, while tables are used again
+	left     spec.Permutation // the last one, if it is not yet known whether what it printed holds
+	timeouts bool             // anybody's wait may end by itself
+	signals  bool             // sessions may cancel or end each other
+	moved    time.Time        // when a step was last sent, or the server done with one
+	quiet    bool             // nobody moves, as far as is known: who has been told to wait still does
 }
 
 func (r *run) close() error {
@@ -188,21 +182,21 @@ func (r *run) goOn(ctx context.Context, err error, rest ...func(context.Context)
 	return nil
 }
 
-// play runs a permutation, and leaves its tables.
-func (r *run) play(ctx context.Context, p spec.Permutation, renewed bool) error {
-	err := r.permutation(ctx, p, renewed)
-	if err == nil {
-		r.left = &left{slices.Clone(p), renewed}
-		return nil
+// play runs a permutation in new tables.
+func (r *run) play(ctx context.Context, p spec.Permutation) error {
+	r.played = true
+	if err := r.permutation(ctx, p, false); err != nil {
+		return r.goOn(ctx, err, r.tearDown, r.drop)
 	}
-	return r.goOn(ctx, err, r.tearDown, r.drop)
+	if !r.idle() {
+		r.renewal = nil // the next one may tell what comes of that
+	}
+	return r.goOn(ctx, r.drop(ctx), r.drop)
 }
 
 // permutation runs one in tables that are there, if they were renewed, or else
-// makes them.
+// makes them, and tears the sessions down.
 func (r *run) permutation(ctx context.Context, p spec.Permutation, renewed bool) error {
-	r.held.release()
-	r.held.on = renewed
 	fmt.Fprint(r.Out, "\nstarting permutation:")
 	for _, s := range p {
 		fmt.Fprintf(r.Out, " %s", s.Step)
@@ -252,6 +246,7 @@ func (r *run) clear(ctx context.Context) error {
 	}
 	for _, s := range r.sessions {
 		if s.begun != nil {
+			s.begun.cancel()
 			s.begun.wait()
 			s.begun = nil
 		}

@@ -46,12 +46,14 @@ func (r *run) connect(ctx context.Context) error {
 			})
 		}
 	})
-	if r.renewal != nil {
-		all.Go(func() { r.hold(ctx) })
-	}
 	all.Wait()
 	if r.timeouts || slices.ContainsFunc(r.sessions, func(s *session) bool { return s.sets }) {
 		r.renewal = nil // the snapshot may be ended too, and errors of locks may tell where a row lies
+	}
+	if r.renewal != nil && r.control != nil {
+		if empty, err := value(ctx, r.control, renewable); err != nil || empty != "t" {
+			r.renewal = nil
+		}
 	}
 	return errors.Join(append(errs, ctx.Err())...)
 }

@@ -17,9 +17,6 @@ func (r *run) setUp(ctx context.Context, renewed bool) error {
 				return r.giveUp(err)
 			}
 		}
-		if err := r.made(ctx); err != nil {
-			return err
-		}
 	}
 	for i, described := range r.spec.Sessions {
 		if described.Setup == nil {

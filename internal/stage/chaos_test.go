@@ -40,7 +40,7 @@ func TestAServerKilledAtAnyStepIsAnError(t *testing.T) {
 		}
 		t.Run(e.Name, func(t *testing.T) {
 			enginetest.Require(t, e)
-			apart := places/kills | 1 // odd, so that each is at another of a schedule's ten
+			apart := places/kills | 1 // prime to ten: no two of ten are at the same place of a schedule
 			for i := range kills {
 				at := 1 + i*apart
 				t.Run(fmt.Sprint("at step ", at), func(t *testing.T) { killAt(t, e, int64(at)) })
