@@ -29,6 +29,8 @@ import (
 //   - A step marked (*) is not waited for. So if another one follows it, neither
 //     waits nor changes anything that others see.
 //   - A notice behind a first result, and then a wait, stop the program for good.
+//   - A notification reaches a session that listens soon, and not at once. So it is
+//     not looked at meanwhile: none of its steps has a marker.
 
 // shared are statements of the two sessions on t.
 var shared = []string{
@@ -290,8 +292,11 @@ var full = []string{
 	"SELECT id FROM t", "INSERT INTO t VALUES (4#, 4, 'four')", "SELECT id FROM t",
 }
 
-// old is a session that may leave a transaction open, in which there is nothing
-// but a snapshot: what reads a table comes before the COMMIT.
+// oldest is a session that may leave a transaction open, in which there is nothing
+// but a snapshot: what reads a table comes before the COMMIT. What it is warned of
+// comes from the permutation before.
+const oldest = "old"
+
 var old = []string{"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1 AS one", "SELECT * FROM t", "COMMIT"}
 
 // drawPlain draws a test with so many permutations that their tables are used
@@ -332,7 +337,7 @@ func drawPlain(t *rapid.T) *spec.Spec {
 		s.Sessions = append(s.Sessions, session)
 	}
 	if likely(t, "old", 15) {
-		s.Sessions = append(s.Sessions, spec.Session{Name: "s2", Steps: steps(evenly(t, "old steps", [][]string{old, {old[2], old[0]}, {old[1], old[2], old[0]}})...)})
+		s.Sessions = append(s.Sessions, spec.Session{Name: oldest, Steps: steps(evenly(t, "old steps", [][]string{old, {old[2], old[0]}, {old[1], old[2], old[0]}})...)})
 	}
 	for i := range s.Sessions {
 		for j := range s.Sessions[i].Steps {
@@ -364,6 +369,10 @@ func steps(sql ...string) (steps []spec.Step) {
 	return steps
 }
 
+func listens(s spec.Session) bool {
+	return slices.ContainsFunc(s.Steps, func(step spec.Step) bool { return strings.HasPrefix(step.SQL, "LISTEN") })
+}
+
 // mark gives steps in an order of sessions their names, and some of them markers.
 func mark(t *rapid.T, s *spec.Spec, order []int) (p spec.Permutation) {
 	next := make([]int, len(s.Sessions))
@@ -372,17 +381,17 @@ func mark(t *rapid.T, s *spec.Spec, order []int) (p spec.Permutation) {
 		next[i]++
 		p = append(p, spec.Scheduled{Step: step.Name})
 		quiet := slices.Contains(still, strings.TrimRight(step.SQL, " ;")) && !loud.MatchString(step.SQL)
-		if (at == len(order)-1 || quiet) && likely(t, "once", 25) {
+		if (at == len(order)-1 || quiet) && !listens(s.Sessions[i]) && likely(t, "once", 25) {
 			p[at].Markers = append(p[at].Markers, spec.Marker{Kind: spec.Once})
 		}
 	}
 	for at, i := range order {
-		if !likely(t, "marked", 10) {
+		if listens(s.Sessions[i]) || !likely(t, "marked", 10) {
 			continue
 		}
 		var others []string // of the permutation
 		for on, j := range order {
-			if i != j {
+			if i != j && s.Sessions[j].Name != oldest {
 				others = append(others, p[on].Step)
 			}
 		}

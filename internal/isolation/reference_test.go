@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,11 +136,21 @@ func TestFilesPrintWhatTheReferenceProgramPrints(t *testing.T) {
 			}
 			var want, got output
 			inWorld(t, server, func(w racelab.World) { want = theirs(t.Context(), t, program, string(src), w) })
-			inWorld(t, another, func(w racelab.World) { got = ours(t.Context(), t, string(src), w) })
+			renewed := 0
+			inWorld(t, another, func(w racelab.World) {
+				got = ours(t.Context(), t, string(src), watched{w, func(sql string) {
+					if again(sql) {
+						renewed++
+					}
+				}})
+			})
 			if diff := cmp.Diff(want, got, ignoreTime); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			t.Logf("%v, and racelab %v", want.took, got.took)
+			if strings.HasPrefix(filepath.Base(file), "again-") && renewed == 0 {
+				t.Error("its tables were not used again")
+			}
+			t.Logf("%v, and racelab %v; tables were brought back %d times", want.took, got.took, renewed)
 		})
 	}
 }

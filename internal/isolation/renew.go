@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/racelab/racelab"
@@ -28,22 +27,27 @@ import (
 //     from being pruned. New rows follow them in the order in which they come, as
 //     in a new table, and a scan finds them in it.
 //   - each table and each index keeps to its one page, to which serializable
-//     transactions lock and the planner estimates it. Of each table's page a tenth
-//     is dead rows before it is used: so a new table's would never be so full that
-//     it is pruned (heap_page_prune_opt in PostgreSQL's pruneheap.c).
+//     transactions lock and the planner estimates it.
+//   - a tenth of each table's page is dead rows before it is used: so the page of a
+//     new one would never have been so full that it is pruned (heap_page_prune_opt
+//     in PostgreSQL's pruneheap.c).
 //   - no session is in a transaction, which might see dead rows or hold locks.
 //   - nobody counts the rows, as autovacuum does.
 //
 // What a permutation prints in such tables is held back until that is known. If it
-// is not so, or if the permutation does not come to its end, all of it is
-// forgotten, and the permutation runs again in new tables.
+// is not so, or if the permutation does not come to its end, it is forgotten, and
+// the permutation runs again in new tables.
 type renewal struct {
 	tables  []string // as they are written in the set-up, in its order
 	fill    []string // the set-up's statements that write rows
-	open    bool     // the tables that are there are to be used again
-	since   int      // how often they were
-	message string   // brings them back, and begins with crowded
 	crowded string   // asks whether any of them has more than its page, or was counted
+	back    string   // brings them back, and begins with crowded
+	age     string   // brings them back, behind dead rows
+	empty   string   // gives them new files and does what the set-up and age do
+
+	open bool // the tables that are there are to be used again
+	used int  // how many permutations have run in these files, and what they printed holds
+	room int  // how many did when there was no more room for one, or 0
 }
 
 // renewalOf returns nil if a test may do more than a renewal can undo.
@@ -225,7 +229,7 @@ func (r *run) next(ctx context.Context, p spec.Permutation) error {
 		if err := r.clear(ctx); err != nil {
 			return err
 		}
-		if err := r.shut(ctx); err != nil {
+		if err := r.discard(ctx); err != nil {
 			return err
 		}
 		return r.play(ctx, p)
@@ -233,91 +237,94 @@ func (r *run) next(ctx context.Context, p spec.Permutation) error {
 	return err
 }
 
-// ready reports whether there are tables that a permutation may use again, and
-// brings them back to what the set-up makes.
-func (r *run) ready(ctx context.Context) (bool, error) {
-	for r.renewal != nil && r.played {
-		if !r.renewal.open {
-			if err := r.open(ctx); err != nil {
-				return false, err
+// ready reports whether there are tables that a permutation may use again, as the
+// set-up makes them.
+func (r *run) ready(ctx context.Context) (ready bool, err error) {
+	for n := r.renewal; err == nil && !ready && r.renewal != nil && r.played; {
+		switch {
+		case !n.open:
+			ready, err = r.open(ctx)
+		case n.used+1 == n.room: // the next one would have none
+			if ready, err = r.look(ctx, n.crowded); ready {
+				ready, err = r.empty(ctx)
 			}
-			continue
-		}
-		if r.left == nil {
-			return true, nil // they were opened, or brought back
-		}
-		r.sendAhead(ctx)
-		if err := r.look(ctx, r.renewal.message); err != nil {
-			return false, err
+		default:
+			r.sendAhead(ctx)
+			ready, err = r.look(ctx, n.back)
 		}
 	}
-	return false, nil
+	return ready, err
 }
 
-// look asks whether what the last permutation has printed holds, and tells it: if
-// it does not the permutation runs again, in new tables.
-func (r *run) look(ctx context.Context, ask string) error {
-	crowded, err := value(ctx, r.control, ask)
-	p := r.left
+// look asks whether what the last permutation has printed holds, and tells it. If it
+// does not the tables are gone, and the permutation has run again.
+func (r *run) look(ctx context.Context, ask string) (holds bool, err error) {
+	n, p := r.renewal, r.left
 	r.left = nil
+	crowded, err := value(ctx, r.control, ask)
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return false, ctx.Err()
 	case err == nil && crowded == "f":
-		r.renewal.since++
+		n.used++
 		r.held.release()
-		return nil
+		return true, nil
 	}
+	n.room = n.used
 	r.held.forget()
-	if err := r.shut(ctx); err != nil {
-		return err
+	if err := r.discard(ctx); err != nil {
+		return false, err
 	}
-	return r.play(ctx, p)
+	return false, r.play(ctx, p)
 }
 
-// end looks at what the last permutation has left, and drops it.
+// end tells what the last permutation has printed, and drops its tables.
 func (r *run) end(ctx context.Context) error {
-	if r.left != nil {
-		if err := r.look(ctx, r.renewal.crowded); err != nil {
-			return err
-		}
+	if r.left == nil {
+		return nil // the tables were dropped
 	}
-	if r.renewal == nil || !r.renewal.open {
-		return nil
+	if holds, err := r.look(ctx, r.renewal.crowded); err != nil || !holds {
+		return err
 	}
-	return r.shut(ctx)
+	return r.discard(ctx)
 }
 
 // open makes tables that are to be used again. Where that cannot be, other
-// products among them, none are.
-func (r *run) open(ctx context.Context) error {
+// products among them, there are none.
+func (r *run) open(ctx context.Context) (opened bool, err error) {
 	n := r.renewal
-	n.open, n.since = true, 0
-	err := r.hold(ctx) // before there are any rows
+	n.open, n.used = true, 0
+	err = r.hold(ctx) // before there are any rows
 	for _, sql := range r.spec.Setups {
 		if err == nil {
 			err = r.do(ctx, "setup", r.control, nil, sql)
 		}
 	}
-	dead := 0
-	if err == nil {
-		dead, err = n.learn(ctx, r.control)
+	if err == nil && n.age == "" {
+		err = n.learn(ctx, r.control)
 	}
-	for range dead {
-		if err == nil {
-			_, err = value(ctx, r.control, n.message)
-		}
+	if err == nil {
+		err = r.control.Text(ctx, n.age, func(racelab.Answer) {})
 	}
 	if err != nil {
-		return errors.Join(ctx.Err(), r.shut(ctx))
+		return false, errors.Join(ctx.Err(), r.discard(ctx))
 	}
-	return nil
+	return true, nil
 }
 
-// shut drops the tables that were used again, and lets go of the snapshot. To use
-// them once or twice does not pay.
-func (r *run) shut(ctx context.Context) error {
-	if r.renewal.open = false; r.renewal.since < 2 {
+// empty does what open does, of tables that are there, which takes less long.
+func (r *run) empty(ctx context.Context) (bool, error) {
+	r.renewal.used = 0
+	if err := r.control.Text(ctx, r.renewal.empty, func(racelab.Answer) {}); err != nil {
+		return false, errors.Join(ctx.Err(), r.discard(ctx))
+	}
+	return true, nil
+}
+
+// discard drops the tables, and lets go of the snapshot. If they were used once or
+// not at all, it does not pay.
+func (r *run) discard(ctx context.Context) error {
+	if r.renewal.open = false; r.renewal.used < 2 {
 		r.renewal = nil
 	}
 	if r.snapshot != nil {
@@ -347,47 +354,43 @@ func (r *run) idle() bool {
 	})
 }
 
-// learn asks for the files of the tables that are there, and how often these must
-// be brought back until a tenth of a page is dead rows: rather once too often, for
-// pg_column_size leaves out what a page needs to find a row.
-func (n *renewal) learn(ctx context.Context, c racelab.Conn) (dead int, err error) {
-	var oids, rows []string
+// learn finds out what brings the tables back that are there, and any of their
+// names. Prepared, it takes half the time.
+func (n *renewal) learn(ctx context.Context, c racelab.Conn) error {
+	var names, aging []string
 	for _, t := range n.tables {
-		oids = append(oids, "'"+strings.ReplaceAll(t, "'", "''")+"'::regclass")
-		rows = append(rows, "SELECT sum(pg_column_size(t.*)) AS bytes FROM "+t+" AS t")
+		name := "'" + strings.ReplaceAll(t, "'", "''") + "'"
+		names = append(names, name+"::regclass")
+		// Its rows are written so often that they are a tenth of a page. That takes rows:
+		// an index without any has no page, and the planner knows it.
+		update, err := value(ctx, c, fmt.Sprintf(`
+			SELECT format('DO $do$BEGIN FOR i IN 1..%%s LOOP UPDATE %%s SET %%I = %%3$I; END LOOP; END$do$',
+				ceil(current_setting('block_size')::int / 10.0 / (SELECT sum(pg_column_size(t.*)) FROM %[1]s AS t)), %[2]s, attname)
+			FROM pg_attribute WHERE attrelid = %[2]s::regclass AND attnum > 0 AND attidentity = '' AND attgenerated = '' AND EXISTS (SELECT FROM %[1]s)
+			ORDER BY attnum LIMIT 1`, t, name))
+		if err != nil {
+			return err
+		}
+		aging = append(aging, update)
 	}
-	tables := strings.Join(oids, ", ")
-	often, err := value(ctx, c, `SELECT max(ceil(current_setting('block_size')::int / 10.0 / bytes)) FROM (`+strings.Join(rows, " UNION ALL ")+`) AS row
-		HAVING bool_and(bytes IS NOT NULL)`)
-	if err != nil {
-		return 0, err // a table without rows, for one
-	}
-	if dead, err = strconv.Atoi(often); err != nil {
-		return 0, err
-	}
+	tables := strings.Join(names, ", ")
 	crowded, err := value(ctx, c, fmt.Sprintf(`
-		WITH heap AS (
-			SELECT oid FROM pg_class WHERE oid IN (%[1]s)
-			UNION SELECT reltoastrelid FROM pg_class WHERE oid IN (%[1]s) AND reltoastrelid <> 0
-		), file AS (
-			SELECT oid, 1 AS pages FROM heap
-			UNION SELECT indexrelid, 2 FROM pg_index WHERE indrelid IN (SELECT oid FROM heap) -- the first is about the index
-		), heaps AS (
-			SELECT string_agg(oid::text, ', ') AS list FROM heap
+		WITH file AS (
+			SELECT oid, 1 AS pages FROM pg_class WHERE oid IN (%[1]s)
+			UNION ALL SELECT indexrelid, 2 FROM pg_index WHERE indrelid IN (%[1]s) -- the first is about the index
 		)
-		SELECT format('SELECT %%s OR %%s <> (SELECT sum(reltuples) FROM pg_class WHERE oid IN (%%s)) OR EXISTS (SELECT FROM pg_statistic WHERE starelid IN (%%s))',
-			string_agg(format('pg_relation_size(%%s) > %%s', oid, pages * current_setting('block_size')::int), ' OR '),
-			(SELECT sum(reltuples) FROM pg_class WHERE oid IN (SELECT oid FROM heap)),
-			(SELECT list FROM heaps), (SELECT list FROM heaps)) FROM file`,
-		tables))
+		SELECT format('SELECT %%s OR %%s <> (SELECT sum(reltuples) FROM pg_class WHERE oid IN (%%s)) OR EXISTS (SELECT FROM pg_statistic WHERE starelid IN (%%3$s))',
+			string_agg(format('pg_relation_size(%%L) > %%s', oid::regclass, pages * current_setting('block_size')::int), ' OR '),
+			(SELECT sum(reltuples) FROM pg_class WHERE oid IN (%[1]s)), %[2]s) FROM file`,
+		tables, "'"+strings.ReplaceAll(tables, "'", "''")+"'"))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	counters, err := value(ctx, c, fmt.Sprintf(`
-		SELECT coalesce('SELECT ' || string_agg(format('setval(%%s, %%s, false)', seqrelid, seqstart), ', '), '') FROM pg_sequence JOIN pg_depend ON objid = seqrelid
+		SELECT coalesce('SELECT ' || string_agg(format('setval(%%L, %%s, false)', seqrelid::regclass, seqstart), ', '), '') FROM pg_sequence JOIN pg_depend ON objid = seqrelid
 		WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND refobjid IN (%s)`, tables))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	texts := []string{crowded}
 	for _, t := range slices.Backward(n.tables) { // the last may refer to the first
@@ -396,18 +399,19 @@ func (n *renewal) learn(ctx context.Context, c racelab.Conn) (dead int, err erro
 	if counters != "" {
 		texts = append(texts, counters)
 	}
-	// Prepared, they take half the time.
-	prepare := "DEALLOCATE ALL"
-	var execute []string
+	var prepare, execute []string
 	for i, text := range append(texts, n.fill...) {
-		prepare += fmt.Sprintf("\n; PREPARE renew%d AS %s", i, text) // it may end with a comment
+		prepare = append(prepare, fmt.Sprintf("PREPARE renew%d AS %s", i, text))
 		execute = append(execute, fmt.Sprintf("EXECUTE renew%d", i))
 	}
-	if err := c.Text(ctx, prepare, func(racelab.Answer) {}); err != nil {
-		return 0, err
+	if err := c.Text(ctx, strings.Join(prepare, "\n;"), func(racelab.Answer) {}); err != nil { // one may end with a comment
+		return err
 	}
-	n.crowded, n.message = execute[0], strings.Join(execute, "; ")
-	return dead, nil
+	message := func(parts ...[]string) string { return strings.Join(slices.Concat(parts...), "; ") }
+	n.crowded, n.back = execute[0], message(execute)
+	n.age = message(aging, execute[1:])
+	n.empty = message([]string{"TRUNCATE " + strings.Join(n.tables, ", ") + " RESTART IDENTITY"}, execute[len(texts):], aging, execute[1:])
+	return nil
 }
 
 // sendAhead runs the set-ups of sessions that only open a transaction, beside

@@ -99,7 +99,6 @@ type run struct {
 }
 
 func (r *run) close() error {
-	r.held.release()
 	var errs []error
 	for _, s := range r.sessions {
 		if s.begun != nil {
