@@ -41,7 +41,7 @@ type renewal struct {
 	crowded string   // asks whether any of them has more than its page, or was counted
 	back    string   // brings them back, and begins with crowded
 	age     string   // brings them back, behind dead rows
-	empty   string   // gives them new files and does what the set-up and age do
+	empty   string   // gives them new files, and ages them
 
 	open bool // the tables that are there are to be used again
 	used int  // how many permutations have run in these files, and what they printed holds
@@ -256,10 +256,11 @@ func (n *renewal) learn(ctx context.Context, c racelab.Conn) error {
 	if err := c.Text(ctx, strings.Join(prepare, "\n;"), func(racelab.Answer) {}); err != nil { // one may end with a comment
 		return err
 	}
-	message := func(parts ...[]string) string { return strings.Join(slices.Concat(parts...), "; ") }
-	n.crowded, n.back = execute[0], message(execute)
-	n.age = message(aging, execute[1:])
-	n.empty = message([]string{"TRUNCATE " + strings.Join(n.tables, ", ") + " RESTART IDENTITY"}, execute[len(texts):], aging, execute[1:])
+	again := strings.Join(execute[1:], "; ")
+	n.crowded = execute[0]
+	n.back = n.crowded + "; " + again
+	n.age = strings.Join(aging, "; ") + "; " + again
+	n.empty = "TRUNCATE " + strings.Join(n.tables, ", ") + "; " + again + "; " + n.age
 	return nil
 }
 
