@@ -129,3 +129,22 @@ func TestTablesAreMadeAnew(t *testing.T) {
 		})
 	}
 }
+
+// What a database holds besides may be called by any statement.
+func TestTablesAreMadeAnewBesideOthers(t *testing.T) {
+	inWorld(t, start(t), func(w racelab.World) {
+		c, err := w.Connect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.Text(t.Context(), "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", func(racelab.Answer) {}); err != nil {
+			t.Fatal(err)
+		}
+		ours(t.Context(), t, plainReads, watched{w, func(sql string) {
+			if again(sql) {
+				t.Error("tables are used again")
+			}
+		}})
+	})
+}
