@@ -27,7 +27,7 @@ import (
 //   - A lock_timeout or a statement_timeout ends a wait while others go on. So what
 //     is scheduled next is a step of the session that waits, which awaits it.
 //   - A step marked (*) is not waited for. So if another one follows it, neither
-//     waits nor changes anything that others see.
+//     waits, changes anything that others see, or takes a snapshot of it.
 //   - A notice behind a first result, and then a wait, stop the program for good.
 //   - A notification reaches a session that listens soon, and not at once. So it is
 //     not looked at meanwhile: none of its steps has a marker.
@@ -369,6 +369,11 @@ func steps(sql ...string) (steps []spec.Step) {
 	return steps
 }
 
+func keepsSnapshot(s spec.Session) bool {
+	text := (&spec.Spec{Sessions: []spec.Session{s}}).String()
+	return strings.Contains(text, "REPEATABLE READ") || strings.Contains(text, "SERIALIZABLE")
+}
+
 func listens(s spec.Session) bool {
 	return slices.ContainsFunc(s.Steps, func(step spec.Step) bool { return strings.HasPrefix(step.SQL, "LISTEN") })
 }
@@ -380,7 +385,7 @@ func mark(t *rapid.T, s *spec.Spec, order []int) (p spec.Permutation) {
 		step := s.Sessions[i].Steps[next[i]]
 		next[i]++
 		p = append(p, spec.Scheduled{Step: step.Name})
-		quiet := slices.Contains(still, strings.TrimRight(step.SQL, " ;")) && !loud.MatchString(step.SQL)
+		quiet := slices.Contains(still, strings.TrimRight(step.SQL, " ;")) && !loud.MatchString(step.SQL) && !keepsSnapshot(s.Sessions[i])
 		if (at == len(order)-1 || quiet) && !listens(s.Sessions[i]) && likely(t, "once", 25) {
 			p[at].Markers = append(p[at].Markers, spec.Marker{Kind: spec.Once})
 		}
