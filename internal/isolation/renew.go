@@ -24,8 +24,9 @@ import (
 //   - dead rows stay where they are: a snapshot that is held open keeps every page
 //     from being pruned. New rows follow them in the order in which they come, as
 //     in a new table, and a scan finds them in it.
-//   - each table and each index keeps to its one page, to which serializable
-//     transactions lock and the planner estimates it.
+//   - each table and each index has one page with rows, as new ones have, to which
+//     serializable transactions lock and the planner estimates it. Nothing is too
+//     long for its row.
 //   - a tenth of each table's page is dead rows before it is used: so the page of a
 //     new one would never have been so full that it is pruned (heap_page_prune_opt
 //     in PostgreSQL's pruneheap.c).
@@ -38,7 +39,7 @@ import (
 type renewal struct {
 	tables  []string // as they are written in the set-up, in its order
 	fill    []string // the set-up's statements that write rows
-	crowded string   // asks whether any of them has more than its page, or was counted
+	crowded string   // asks whether any of them has not just its page, or was counted
 	back    string   // brings them back, and begins with crowded
 	age     string   // brings them back, behind dead rows
 	empty   string   // gives them new files, and ages them
@@ -48,14 +49,15 @@ type renewal struct {
 	room int  // how many did when there was no more room for one, or 0
 }
 
-// renewable asks whether the database holds nothing but what every one does, and
+// bare asks whether the database holds nothing but what every one does, and
 // whether a snapshot stays as long as it is held.
-const renewable = `SELECT coalesce(current_setting('old_snapshot_threshold', true), '-1') = '-1' AND NOT EXISTS (
+const bare = `SELECT coalesce(current_setting('old_snapshot_threshold', true), '-1') = '-1' AND NOT EXISTS (
 	SELECT FROM pg_class WHERE oid >= 16384 UNION ALL SELECT FROM pg_proc WHERE oid >= 16384 UNION ALL
 	SELECT FROM pg_type WHERE oid >= 16384 UNION ALL SELECT FROM pg_operator WHERE oid >= 16384 UNION ALL SELECT FROM pg_event_trigger)`
 
 // next runs a permutation, in tables that are used again if they can be. The first
-// one never is.
+// one has new ones: it may end the test, or show that sessions are left in
+// transactions.
 func (r *run) next(ctx context.Context, p spec.Permutation) error {
 	ready, err := r.ready(ctx)
 	if err != nil {
@@ -88,38 +90,47 @@ func (r *run) next(ctx context.Context, p spec.Permutation) error {
 
 // ready reports whether there are tables that a permutation may use again, as the
 // set-up makes them.
-func (r *run) ready(ctx context.Context) (ready bool, err error) {
-	for n := r.renewal; err == nil && !ready && r.renewal != nil && r.played; {
-		switch {
-		case !n.open:
-			ready, err = r.open(ctx)
-		case n.used+1 == n.room: // the next one would have none
-			if ready, err = r.look(ctx, n.crowded); ready {
-				ready, err = r.empty(ctx)
-			}
-		default:
+func (r *run) ready(ctx context.Context) (bool, error) {
+	for r.renewal != nil && r.played {
+		n := r.renewal
+		if !n.open {
+			return r.open(ctx)
+		}
+		last := n.used+1 == n.room // the next one would have none
+		ask := n.back
+		if last {
+			ask = n.crowded
+		} else {
 			r.sendAhead(ctx)
-			ready, err = r.look(ctx, n.back)
+		}
+		switch holds, err := r.look(ctx, ask); {
+		case err != nil:
+			return false, err
+		case holds && last:
+			return r.empty(ctx)
+		case holds:
+			return true, nil
 		}
 	}
-	return ready, err
+	return false, nil
 }
 
 // look asks whether what the last permutation has printed holds, and tells it. If it
 // does not the tables are gone, and the permutation has run again.
 func (r *run) look(ctx context.Context, ask string) (holds bool, err error) {
 	n, p := r.renewal, r.left
-	r.left = nil
 	crowded, err := value(ctx, r.control, ask)
 	switch {
-	case ctx.Err() != nil:
-		return false, ctx.Err()
+	case err != nil && !fromServer(err):
+		return false, errors.Join(ctx.Err(), err)
 	case err == nil && crowded == "f":
 		n.used++
+		r.left = nil
 		r.held.release()
 		return true, nil
 	}
 	n.room = n.used
+	r.left = nil
 	r.held.forget()
 	if err := r.discard(ctx); err != nil {
 		return false, err
@@ -138,12 +149,14 @@ func (r *run) end(ctx context.Context) error {
 	return r.discard(ctx)
 }
 
-// open makes tables that are to be used again. Where that cannot be, other
-// products among them, there are none.
+// open makes tables that are to be used again, and reports whether they can be.
 func (r *run) open(ctx context.Context) (opened bool, err error) {
 	n := r.renewal
+	if err := r.hold(ctx); err != nil { // before there are any rows
+		r.renewal = nil // there may be one connection too few
+		return false, ctx.Err()
+	}
 	n.open, n.used = true, 0
-	err = r.hold(ctx) // before there are any rows
 	for _, sql := range r.spec.Setups {
 		if err == nil {
 			err = r.do(ctx, "setup", r.control, nil, sql)
@@ -156,7 +169,7 @@ func (r *run) open(ctx context.Context) (opened bool, err error) {
 		err = r.control.Text(ctx, n.age, func(racelab.Answer) {})
 	}
 	if err != nil {
-		return false, errors.Join(ctx.Err(), r.discard(ctx))
+		return false, r.unable(ctx, err)
 	}
 	return true, nil
 }
@@ -165,9 +178,26 @@ func (r *run) open(ctx context.Context) (opened bool, err error) {
 func (r *run) empty(ctx context.Context) (bool, error) {
 	r.renewal.used = 0
 	if err := r.control.Text(ctx, r.renewal.empty, func(racelab.Answer) {}); err != nil {
-		return false, errors.Join(ctx.Err(), r.discard(ctx))
+		return false, r.unable(ctx, err)
 	}
 	return true, nil
+}
+
+// unable is for tables that cannot be used again: all of them are made anew.
+func (r *run) unable(ctx context.Context, err error) error {
+	var failed *failed
+	var stuck *stuck
+	if !fromServer(err) && !errors.As(err, &failed) && !errors.As(err, &stuck) && !errors.Is(err, errNoValue) {
+		return errors.Join(ctx.Err(), err)
+	}
+	r.renewal.used = 0
+	return r.discard(ctx)
+}
+
+// fromServer reports whether an error is what a server has said.
+func fromServer(err error) bool {
+	var server *racelab.ServerError
+	return errors.As(err, &server)
 }
 
 // discard drops the tables, and lets go of the snapshot. If they were used once or
@@ -176,10 +206,8 @@ func (r *run) discard(ctx context.Context) error {
 	if r.renewal.open = false; r.renewal.used < 2 {
 		r.renewal = nil
 	}
-	if r.snapshot != nil {
-		if err := r.snapshot.Text(ctx, "COMMIT", func(racelab.Answer) {}); err != nil {
-			return fmt.Errorf("let go of a snapshot: %w", err)
-		}
+	if err := r.snapshot.Text(ctx, "COMMIT", func(racelab.Answer) {}); err != nil {
+		return fmt.Errorf("let go of a snapshot: %w", err)
 	}
 	return r.goOn(ctx, r.drop(ctx), r.drop)
 }
@@ -225,11 +253,12 @@ func (n *renewal) learn(ctx context.Context, c racelab.Conn) error {
 	tables := strings.Join(names, ", ")
 	crowded, err := value(ctx, c, fmt.Sprintf(`
 		WITH file AS (
-			SELECT oid, 1 AS pages FROM pg_class WHERE oid IN (%[1]s)
-			UNION ALL SELECT indexrelid, 2 FROM pg_index WHERE indrelid IN (%[1]s) -- the first is about the index
+			SELECT quote_literal(oid::regclass) AS name, 1 AS pages FROM pg_class WHERE oid IN (%[1]s)
+			UNION ALL SELECT quote_literal(indexrelid::regclass), 2 FROM pg_index WHERE indrelid IN (%[1]s) -- the first is about the index
+			UNION ALL SELECT format('(SELECT reltoastrelid FROM pg_class WHERE oid = %%L::regclass)', oid::regclass), 0 FROM pg_class WHERE oid IN (%[1]s) AND reltoastrelid <> 0
 		)
 		SELECT format('SELECT %%s OR %%s <> (SELECT sum(reltuples) FROM pg_class WHERE oid IN (%%s)) OR EXISTS (SELECT FROM pg_statistic WHERE starelid IN (%%3$s))',
-			string_agg(format('pg_relation_size(%%L) > %%s', oid::regclass, pages * current_setting('block_size')::int), ' OR '),
+			string_agg(format('pg_relation_size(%%s) <> %%s', name, pages * current_setting('block_size')::int), ' OR '),
 			(SELECT sum(reltuples) FROM pg_class WHERE oid IN (%[1]s)), %[2]s) FROM file`,
 		tables, "'"+strings.ReplaceAll(tables, "'", "''")+"'"))
 	if err != nil {
@@ -274,6 +303,8 @@ func (r *run) sendAhead(ctx context.Context) {
 	}
 }
 
+var errNoValue = errors.New("the server gave no value")
+
 // value is the first that a text gives, of all its statements.
 func value(ctx context.Context, c racelab.Conn, text string) (first string, err error) {
 	found := false
@@ -283,7 +314,7 @@ func value(ctx context.Context, c racelab.Conn, text string) (first string, err 
 		}
 	})
 	if err == nil && !found {
-		err = errors.New("the server gave no value")
+		err = errNoValue
 	}
 	return first, err
 }

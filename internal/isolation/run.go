@@ -99,6 +99,7 @@ type run struct {
 }
 
 func (r *run) close() error {
+	r.held.release() // what was interrupted
 	var errs []error
 	for _, s := range r.sessions {
 		if s.begun != nil {

@@ -51,7 +51,7 @@ func (r *run) connect(ctx context.Context) error {
 		r.renewal = nil // the snapshot may be ended too, and errors of locks may tell where a row lies
 	}
 	if r.renewal != nil && r.control != nil {
-		if empty, err := value(ctx, r.control, renewable); err != nil || empty != "t" {
+		if empty, err := value(ctx, r.control, bare); err != nil || empty != "t" {
 			r.renewal = nil
 		}
 	}
