@@ -3,6 +3,7 @@ package isolation
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/racelab/racelab/internal/spec"
 	"github.com/racelab/racelab/internal/sqltext"
@@ -60,9 +61,23 @@ func (n *renewal) prepares(statement string) bool {
 		return len(n.fill) == 0 && plainIndex(words[3:])
 	case is("INSERT"), is("UPDATE"), is("DELETE"):
 		n.fill = append(n.fill, statement)
-		return !has(words, "RETURNING") // which is printed each time
+		return !has(words, "RETURNING") && planless(words) // what it returns is printed each time
 	}
 	return false
+}
+
+// planless reports whether a statement that writes rows reads at most its own table,
+// so that they come in an order which no plan changes.
+func planless(words []sqltext.Token) bool {
+	for i, w := range words {
+		switch {
+		case has(words[i:i+1], "JOIN", "USING", "TABLE"), w.Is("SELECT") && !words[0].Is("INSERT"):
+			return false
+		case w.Is("FROM") && !(words[0].Is("DELETE") && i == 1) && !(i+1 < len(words) && words[i+1].Is("generate_series")):
+			return false
+		}
+	}
+	return true
 }
 
 func has(words []sqltext.Token, keywords ...string) bool {
@@ -97,7 +112,7 @@ func elements(list []sqltext.Token) (all [][]sqltext.Token, ok bool) {
 // and constraints.
 func plainTable(rest []sqltext.Token) bool {
 	all, ok := elements(rest)
-	return ok && !has(rest, "CACHE", "EXCLUDE", "USING") && !slices.ContainsFunc(all, func(e []sqltext.Token) bool {
+	return ok && !has(rest, "CACHE", "SEQUENCE", "EXCLUDE", "USING") && !slices.ContainsFunc(all, func(e []sqltext.Token) bool {
 		constraint := len(e) > 0 && has(e[:1], "CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN", "CHECK")
 		return !constraint && (len(e) < 2 || !isType(e[1]))
 	})
@@ -108,7 +123,7 @@ func plainTable(rest []sqltext.Token) bool {
 // page if the table has.
 func plainIndex(rest []sqltext.Token) bool {
 	on := slices.IndexFunc(rest, func(w sqltext.Token) bool { return w.Is("ON") })
-	if on < 0 || on > 1 || len(rest) < on+2 {
+	if on < 0 || on > 1 || len(rest) < on+2 || rest[0].Is("CONCURRENTLY") {
 		return false
 	}
 	all, ok := elements(rest[on+2:])
@@ -190,10 +205,11 @@ func begins(text string) bool {
 	return len(statements) == 1 && slices.ContainsFunc([]string{"BEGIN", "START"}, sqltext.Words(statements[0])[0].Is)
 }
 
-// types are those whose values do not depend on when they are read. They may have
-// a length.
+// types are those whose values do not depend on when they are read, and of which the
+// planner knows no more than of a parameter, as it does of a bool: the plan of a
+// foreign key's check is kept. They may have a length.
 var types = strings.Fields(`smallint int2 int integer int4 bigint int8 smallserial serial2 serial serial4 bigserial serial8
-	numeric decimal real float4 float8 boolean bool text varchar char character`)
+	numeric decimal real float4 float8 text varchar char character`)
 
 func isType(w sqltext.Token) bool { return slices.ContainsFunc(types, w.Is) }
 
@@ -203,9 +219,10 @@ var called = strings.Fields(`count sum min max avg coalesce length lower upper a
 	pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared
 	values in exists and or not as on using from where select returning conflict any all set when then else key check unique identity varying`)
 
-// telling are the words that tell a new table from an old one, or the time.
+// telling are the words that tell a new table from an old one, or the time. So does
+// the name of a sequence.
 var telling = strings.Fields(`ctid xmin xmax cmin cmax tableoid information_schema
-	current_timestamp current_time current_date localtimestamp localtime`)
+	current_timestamp current_time current_date localtimestamp localtime zone`)
 
 // quoting are the words that may stand before a literal, and are no type of it.
 var quoting = strings.Fields(`select distinct where having and or not like between when then else default returning to`)
@@ -227,7 +244,11 @@ func known(statement string, words []sqltext.Token) bool {
 			calls := is(i+1, "(")
 			may := slices.Contains(called, name) || isType(w)
 			names := i > 0 && (has(words[i-1:i], "INTO", "TABLE", "REFERENCES") || words[0].Is("CREATE") && words[i-1].Is("ON"))
-			if slices.Contains(telling, name) || strings.HasPrefix(name, "pg_") && !(calls && may) || calls && !may && !names {
+			if slices.Contains(telling, name) || strings.Contains(name, "_seq") || strings.HasPrefix(name, "pg_") && !(calls && may) || calls && !may && !names {
+				return false
+			}
+		case sqltext.Number:
+			if strings.ContainsFunc(w.Text, unicode.IsLetter) { // before PostgreSQL 15 a word may begin in it
 				return false
 			}
 		case sqltext.String:
