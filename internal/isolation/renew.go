@@ -55,9 +55,7 @@ const bare = `SELECT coalesce(current_setting('old_snapshot_threshold', true), '
 	SELECT FROM pg_class WHERE oid >= 16384 UNION ALL SELECT FROM pg_proc WHERE oid >= 16384 UNION ALL
 	SELECT FROM pg_type WHERE oid >= 16384 UNION ALL SELECT FROM pg_operator WHERE oid >= 16384 UNION ALL SELECT FROM pg_event_trigger)`
 
-// next runs a permutation, in tables that are used again if they can be. The first
-// one has new ones: it may end the test, or show that sessions are left in
-// transactions.
+// next runs a permutation, in tables that are used again if they can be.
 func (r *run) next(ctx context.Context, p spec.Permutation) error {
 	ready, err := r.ready(ctx)
 	if err != nil {
@@ -66,8 +64,13 @@ func (r *run) next(ctx context.Context, p spec.Permutation) error {
 	if !ready {
 		return r.play(ctx, p)
 	}
+	return r.replay(ctx, p)
+}
+
+// replay runs a permutation in tables that are used again.
+func (r *run) replay(ctx context.Context, p spec.Permutation) error {
 	r.held.on = true
-	err = r.permutation(ctx, p, true)
+	err := r.permutation(ctx, p, true)
 	var stuck *stuck
 	switch {
 	case ctx.Err() != nil:
@@ -91,7 +94,7 @@ func (r *run) next(ctx context.Context, p spec.Permutation) error {
 // ready reports whether there are tables that a permutation may use again, as the
 // set-up makes them.
 func (r *run) ready(ctx context.Context) (bool, error) {
-	for r.renewal != nil && r.played {
+	for r.renewal != nil {
 		n := r.renewal
 		if !n.open {
 			return r.open(ctx)
@@ -116,7 +119,8 @@ func (r *run) ready(ctx context.Context) (bool, error) {
 }
 
 // look asks whether what the last permutation has printed holds, and tells it. If it
-// does not the tables are gone, and the permutation has run again.
+// does not the permutation has run again: in empty tables, if several had room in
+// these, or else in new ones.
 func (r *run) look(ctx context.Context, ask string) (holds bool, err error) {
 	n, p := r.renewal, r.left
 	crowded, err := value(ctx, r.control, ask)
@@ -132,7 +136,14 @@ func (r *run) look(ctx context.Context, ask string) (holds bool, err error) {
 	n.room = n.used
 	r.left = nil
 	r.held.forget()
-	if err := r.discard(ctx); err != nil {
+	if n.used > 1 {
+		switch emptied, err := r.empty(ctx); {
+		case err != nil:
+			return false, err
+		case emptied:
+			return false, r.replay(ctx, p)
+		}
+	} else if err := r.discard(ctx); err != nil {
 		return false, err
 	}
 	return false, r.play(ctx, p)
@@ -140,13 +151,14 @@ func (r *run) look(ctx context.Context, ask string) (holds bool, err error) {
 
 // end tells what the last permutation has printed, and drops its tables.
 func (r *run) end(ctx context.Context) error {
-	if r.left == nil {
-		return nil // the tables were dropped
+	for r.left != nil {
+		if holds, err := r.look(ctx, r.renewal.crowded); err != nil {
+			return err
+		} else if holds {
+			return r.discard(ctx)
+		}
 	}
-	if holds, err := r.look(ctx, r.renewal.crowded); err != nil || !holds {
-		return err
-	}
-	return r.discard(ctx)
+	return nil // the tables were dropped
 }
 
 // open makes tables that are to be used again, and reports whether they can be.
@@ -183,15 +195,23 @@ func (r *run) empty(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// unable is for tables that cannot be used again: all of them are made anew.
+// unable is for tables that cannot be used again: all are made anew. What there is
+// of them is dropped, and nothing said: it will be where they are made.
 func (r *run) unable(ctx context.Context, err error) error {
 	var failed *failed
 	var stuck *stuck
 	if !fromServer(err) && !errors.As(err, &failed) && !errors.As(err, &stuck) && !errors.Is(err, errNoValue) {
 		return errors.Join(ctx.Err(), err)
 	}
-	r.renewal.used = 0
-	return r.discard(ctx)
+	drop := "DROP TABLE IF EXISTS " + strings.Join(r.renewal.tables, ", ")
+	r.renewal = nil
+	if err := r.letGo(ctx); err != nil {
+		return err
+	}
+	if err := r.control.Text(ctx, drop, func(racelab.Answer) {}); err != nil && !fromServer(err) {
+		return errors.Join(ctx.Err(), err)
+	}
+	return nil
 }
 
 // fromServer reports whether an error is what a server has said.
@@ -206,8 +226,8 @@ func (r *run) discard(ctx context.Context) error {
 	if r.renewal.open = false; r.renewal.used < 2 {
 		r.renewal = nil
 	}
-	if err := r.snapshot.Text(ctx, "COMMIT", func(racelab.Answer) {}); err != nil {
-		return fmt.Errorf("let go of a snapshot: %w", err)
+	if err := r.letGo(ctx); err != nil {
+		return err
 	}
 	return r.goOn(ctx, r.drop(ctx), r.drop)
 }
@@ -220,6 +240,14 @@ func (r *run) hold(ctx context.Context) (err error) {
 		}
 	}
 	return r.snapshot.Text(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1", func(racelab.Answer) {})
+}
+
+// letGo ends it.
+func (r *run) letGo(ctx context.Context) error {
+	if err := r.snapshot.Text(ctx, "COMMIT", func(racelab.Answer) {}); err != nil {
+		return fmt.Errorf("let go of a snapshot: %w", err)
+	}
+	return nil
 }
 
 // idle reports whether no session is in a transaction. Of a connection that cannot

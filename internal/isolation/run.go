@@ -87,7 +87,6 @@ type run struct {
 	sessions []*session
 	waiting  []*running       // the steps that were told to wait, in that order
 	failed   bool             // a permutation was given up
-	played   bool             // one has run
 	held     held             // what is printed goes through it
 	renewal  *renewal         // nil if the tables are made anew for each permutation
 	snapshot racelab.Conn     // keeps dead rows where they are, while tables are used again
@@ -184,7 +183,6 @@ func (r *run) goOn(ctx context.Context, err error, rest ...func(context.Context)
 
 // play runs a permutation in new tables.
 func (r *run) play(ctx context.Context, p spec.Permutation) error {
-	r.played = true
 	if err := r.permutation(ctx, p, false); err != nil {
 		return r.goOn(ctx, err, r.tearDown, r.drop)
 	}
