@@ -35,7 +35,7 @@ import (
 //
 // What a permutation prints in such tables is held back until that is known. If it
 // is not so, or if the permutation does not come to its end, it is forgotten, and
-// the permutation runs again in new tables.
+// the permutation runs again, in files without dead rows or in new tables.
 type renewal struct {
 	tables  []string // as they are written in the set-up, in its order
 	fill    []string // the set-up's statements that write rows
